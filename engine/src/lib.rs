@@ -60,10 +60,10 @@ pub use sorted::{Bound, Side};
 pub use spiral::Intent;
 pub use stream::{
     ConsumerRef, Fields, FieldsIter, GroupProgress, GroupRef, PendingRef, StreamChange,
-    StreamChangeOf, StreamEntry, StreamId, StreamMarks, StreamRef, TrimBy, TrimTo,
+    StreamChangeOf, StreamEntry, StreamId, StreamMarks, StreamRef, Together, TrimBy, TrimTo,
 };
 pub use subscribers::SubscriberId;
-pub use thresholds::{ListThreshold, StreamNodeLimits, Thresholds};
+pub use thresholds::{ListThreshold, StreamNodeLimits, StreamProduction, Thresholds};
 pub use units::{AccessClock, DbIndex, Direction, UnixMillis};
 pub use value::{Encoding, Kind, StringForm, ValueBytes, ValueImage, parse_canonical_i64};
 pub use watch::{Presence, Watches};

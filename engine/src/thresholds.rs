@@ -21,6 +21,27 @@ pub struct Thresholds {
     pub list: ListThreshold,
     /// How large the nodes of streams become.
     pub stream_nodes: StreamNodeLimits,
+    /// How identifiers of messages are kept in streams that come to be.
+    pub stream_production: StreamProduction,
+}
+
+/// For how long identifiers of messages are kept, and how many, as a stream that comes to be has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamProduction {
+    /// Seconds (`stream-idmp-duration`).
+    pub duration_secs: u64,
+    /// How many of a producer (`stream-idmp-maxsize`).
+    pub most: u64,
+}
+
+impl Default for StreamProduction {
+    /// That of Redis.
+    fn default() -> Self {
+        Self {
+            duration_secs: 100,
+            most: 100,
+        }
+    }
 }
 
 /// How large the leaves of entries become, as clients configure it; neither is zero.
@@ -112,6 +133,7 @@ impl Default for Thresholds {
             sorted_set_name_bytes: 64,
             list: ListThreshold::Bytes(8 << 10),
             stream_nodes: StreamNodeLimits::default(),
+            stream_production: StreamProduction::default(),
         }
     }
 }

@@ -236,9 +236,11 @@ impl Element<'_> {
             Self::Score { .. } => Some(Kind::SortedSet),
             Self::Pop(_) | Self::Cut { .. } | Self::Gone(_) => None,
             // A group that is gone is to be told to those who wait for what it is given.
-            Self::Stream(StreamChangeOf::Added { .. } | StreamChangeOf::GroupGone { .. }) => {
-                Some(Kind::Stream)
-            }
+            Self::Stream(
+                StreamChangeOf::Added { .. }
+                | StreamChangeOf::Entries { .. }
+                | StreamChangeOf::GroupGone { .. },
+            ) => Some(Kind::Stream),
             Self::Stream(_) => None,
         }
     }

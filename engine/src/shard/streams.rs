@@ -9,7 +9,10 @@ use crate::limits::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
 use crate::memory::item_of;
 use crate::nodes::Owner;
 use crate::stream::{StreamChange, StreamRef};
-use crate::{DbIndex, Encoding, Key, Kind, StoreError, WrongType};
+use crate::{DbIndex, Encoding, Key, Kind, StoreError, StreamProduction, WrongType};
+
+/// Identifiers of messages that a command forgets at most since their time is over.
+const FORGOTTEN_TOGETHER: usize = 16;
 
 /// The stream of a key, which may not be there yet, to change. [`Self::close`] ends it.
 #[must_use = "what is opened is closed, however it went"]
@@ -95,7 +98,7 @@ impl StreamMut<'_> {
         let Open { shard, db, key, .. } = &mut self.open;
         shard.journal.record(*db, key.bytes(), &put);
         self.records += 1;
-        Ok(())
+        self.set_production()
     }
 
     /// Makes the stream, with a first change of it.
@@ -124,6 +127,14 @@ impl StreamMut<'_> {
         Ok(())
     }
 
+    /// The stream that has just come to be keeps identifiers of messages as is configured.
+    fn set_production(&mut self) -> Result<(), StoreError> {
+        match self.open.shard.production_change() {
+            Some(change) => self.change(&change),
+            None => Ok(()),
+        }
+    }
+
     /// Makes a change of the stream; adding an entry makes one, if there is none.
     ///
     /// # Errors
@@ -139,6 +150,7 @@ impl StreamMut<'_> {
             return Err(StoreError::TooLarge);
         }
         let element = Element::Stream(*change);
+        let is_new = self.owner.is_none();
         match self.owner {
             Some(owner) => {
                 self.open.before(&element);
@@ -156,15 +168,22 @@ impl StreamMut<'_> {
         };
         self.records += 1;
         self.open.record_as(counts, element);
-        Ok(())
+        match is_new {
+            true => self.set_production(),
+            false => Ok(()),
+        }
     }
 
-    /// Forgets the identifiers of messages that have been kept for as long as they are.
+    /// Forgets some of the identifiers of messages that have been kept for as long as they are: more than a command adds.
     pub fn forget_ended(&mut self) {
         let now = self.open.shard.now;
-        while let Some(stream) = self.as_ref()
-            && let Some((producer, iid)) = stream.ended_production(now)
-        {
+        for _ in 0..FORGOTTEN_TOGETHER {
+            let ended = self
+                .as_ref()
+                .and_then(|stream| stream.ended_production(now));
+            let Some((producer, iid)) = ended else {
+                return;
+            };
             let (producer, iid) = (producer.to_vec(), iid.to_vec());
             let forgotten = StreamChange::Forgotten {
                 producer: &producer,
@@ -184,6 +203,16 @@ impl StreamMut<'_> {
 }
 
 impl Shard {
+    /// What makes a stream that comes to be keep identifiers of messages as is configured, if it does not by itself.
+    pub fn production_change(&self) -> Option<StreamChange<'static>> {
+        let production = self.thresholds.stream_production;
+        let is_other = production != StreamProduction::default();
+        is_other.then_some(StreamChange::Producers {
+            duration_secs: production.duration_secs,
+            most: production.most,
+        })
+    }
+
     #[inline]
     pub(super) fn change_stream(
         &mut self,

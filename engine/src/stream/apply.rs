@@ -1,32 +1,36 @@
 //! Doing a change: all memory is taken before anything is changed, and what is not there is left.
 
+use super::entries::Given;
 use super::forest::{Forest, NONE, TreeId};
 use super::groups::{Consumer, Delivery, Group};
-use super::leaf::{Draft, LONG, NAMED};
+use super::leaf::Draft;
 use super::names::Names;
-use super::{ENTRIES, Stream, StreamChange, StreamId, fields};
-use crate::nodes::{Heap, Long};
+use super::{ENTRIES, Stream, StreamChange, StreamId, together};
+use crate::nodes::Heap;
 use crate::{Direction, StoreError};
 use std::ops::ControlFlow;
 
 /// Ids that are taken out together.
 const TOGETHER: usize = 256;
 
-/// Names of more bytes do not stand in a leaf's head.
-const NAMES_MAX_BYTES: usize = 1024;
+/// The memory that is kept for bodies of entries.
+const BODY_KEPT_BYTES: usize = 64 << 10;
 
 impl Stream {
     /// Does a change.
     ///
     /// # Errors
-    /// Memory is out; then nothing changed.
+    /// Memory is out; then nothing changed, but that some of the entries may be there that were to come together.
     pub(crate) fn apply(
         &mut self,
         heap: &mut Heap,
         change: &StreamChange<'_>,
     ) -> Result<(), StoreError> {
         match *change {
-            StreamChange::Added { id, fields } => self.add(heap, id, fields)?,
+            StreamChange::Added { id, fields } => {
+                self.add(heap, id, Given::Own(fields))?;
+            }
+            StreamChange::Entries { names, entries } => self.add_together(heap, names, entries)?,
             StreamChange::Removed { id } => {
                 if self.forest.remove(heap, ENTRIES, id) {
                     self.marks.max_deleted_id = self.marks.max_deleted_id.max(id);
@@ -67,18 +71,47 @@ impl Stream {
         Ok(())
     }
 
-    /// Adds an entry, or gives it these fields.
-    fn add(&mut self, heap: &mut Heap, id: StreamId, own: &[u8]) -> Result<(), StoreError> {
+    /// Adds an entry, or gives it these fields; the leaf that has their names, if it has.
+    fn add(
+        &mut self,
+        heap: &mut Heap,
+        id: StreamId,
+        given: Given<'_>,
+    ) -> Result<Option<u32>, StoreError> {
         let mut body = std::mem::take(&mut self.body);
         let len = self.len();
         let added = match self.forest.tree(ENTRIES).last < id || len == 0 {
-            true => self.forest.append_entry(heap, id, own, &mut body),
-            false => self.forest.put_entry(heap, id, own, &mut body),
+            true => self.forest.append_entry(heap, id, given, &mut body),
+            false => self.forest.put_entry(heap, id, given, &mut body),
         };
-        self.body = body;
-        added?;
+        if body.capacity() <= BODY_KEPT_BYTES {
+            self.body = body;
+        }
+        let home = added?;
         self.marks.last_id = self.marks.last_id.max(id);
         self.marks.entries_added = self.marks.entries_added.saturating_add(self.len() - len);
+        Ok(home)
+    }
+
+    fn add_together(
+        &mut self,
+        heap: &mut Heap,
+        names: &[u8],
+        entries: &[u8],
+    ) -> Result<(), StoreError> {
+        let mut known = None;
+        for entry in together::each(entries) {
+            let given = match entry.is_named {
+                true => Given::Named {
+                    names,
+                    values: entry.body,
+                    known,
+                },
+                false => Given::Own(entry.body),
+            };
+            let home = self.add(heap, entry.id, given)?;
+            known = home.filter(|_| entry.is_named);
+        }
         Ok(())
     }
 
@@ -283,138 +316,6 @@ impl Stream {
 }
 
 impl Forest {
-    /// Adds an entry behind the last.
-    fn append_entry(
-        &mut self,
-        heap: &mut Heap,
-        id: StreamId,
-        own: &[u8],
-        body: &mut Vec<u8>,
-    ) -> Result<(), StoreError> {
-        let inline_bytes = self.tree(ENTRIES).bounds.inline_bytes;
-        if own.len() > inline_bytes {
-            return self.with_long(heap, own, |forest, heap, reference| {
-                let draft = Draft {
-                    id,
-                    flags: LONG,
-                    body: reference,
-                };
-                if !forest.append(heap, ENTRIES, &draft)? {
-                    forest.append_leaf(heap, ENTRIES, &[], &draft)?;
-                }
-                Ok(forest.tree(ENTRIES).tail)
-            });
-        }
-        body.clear();
-        let leaf = self.tail(heap, ENTRIES);
-        let is_named = leaf.is_some_and(|leaf| fields::write_values(own, leaf.prelude(), body));
-        let draft = match is_named {
-            true => Draft {
-                id,
-                flags: NAMED,
-                body,
-            },
-            false => Draft {
-                id,
-                flags: 0,
-                body: own,
-            },
-        };
-        if self.append(heap, ENTRIES, &draft)? {
-            return Ok(());
-        }
-        let mut names = Vec::new();
-        fields::write_names(own, &mut names);
-        body.clear();
-        let bounds = self.tree(ENTRIES).bounds;
-        if names.len() > NAMES_MAX_BYTES.min(bounds.leaf_bytes)
-            || !fields::write_values(own, &names, body)
-        {
-            let draft = Draft {
-                id,
-                flags: 0,
-                body: own,
-            };
-            return self.append_leaf(heap, ENTRIES, &[], &draft);
-        }
-        let draft = Draft {
-            id,
-            flags: NAMED,
-            body,
-        };
-        self.append_leaf(heap, ENTRIES, &names, &draft)
-    }
-
-    /// Adds an entry among others, or gives one other fields.
-    fn put_entry(
-        &mut self,
-        heap: &mut Heap,
-        id: StreamId,
-        own: &[u8],
-        body: &mut Vec<u8>,
-    ) -> Result<(), StoreError> {
-        let old = self.get_raw(heap, ENTRIES, id);
-        if own.len() > self.tree(ENTRIES).bounds.inline_bytes {
-            self.with_long(heap, own, |forest, heap, reference| {
-                let draft = Draft {
-                    id,
-                    flags: LONG,
-                    body: reference,
-                };
-                forest.put(heap, ENTRIES, &draft)
-            })?;
-        } else {
-            let (_, ordinal) = self.descend(heap, ENTRIES, id);
-            let names = self.leaf(heap, ordinal).prelude();
-            body.clear();
-            let draft = match fields::write_values(own, names, body) {
-                true => Draft {
-                    id,
-                    flags: NAMED,
-                    body,
-                },
-                false => Draft {
-                    id,
-                    flags: 0,
-                    body: own,
-                },
-            };
-            self.put(heap, ENTRIES, &draft)?;
-        }
-        if let Some((flags, body)) = old
-            && flags & LONG != 0
-        {
-            self.free_long(heap, &body);
-        }
-        Ok(())
-    }
-
-    /// Stores a body apart, and has `put` put the reference; nothing is left of it if that fails.
-    fn with_long(
-        &mut self,
-        heap: &mut Heap,
-        bytes: &[u8],
-        put: impl FnOnce(&mut Self, &mut Heap, &[u8]) -> Result<u32, StoreError>,
-    ) -> Result<(), StoreError> {
-        let long = Long::store(heap, &mut self.holdings, 0, bytes)?;
-        let reference = long.reference();
-        let reference = match long {
-            Long::Block(_) => &reference[..4],
-            Long::Extent(..) => &reference[..],
-        };
-        match put(self, heap, reference) {
-            Ok(ordinal) => {
-                self.payload_bytes += bytes.len() as u64;
-                self.claim(heap, reference, ordinal);
-                Ok(())
-            }
-            Err(error) => {
-                long.free(heap, &mut self.holdings);
-                Err(error)
-            }
-        }
-    }
-
     /// Takes a tree out with all its records.
     fn clear(&mut self, heap: &mut Heap, id: TreeId) {
         while self.tree(id).root != NONE {

@@ -17,6 +17,13 @@ pub enum StreamChangeOf<B> {
         /// Its fields, as [`Fields`](super::Fields) lie by themselves.
         fields: B,
     },
+    /// Entries are there, as [`Self::Added`] says of each: some have these names, and some have names of their own.
+    Entries {
+        /// Names, each with its length before it.
+        names: B,
+        /// As [`Together`](super::Together) writes them.
+        entries: B,
+    },
     /// An entry is gone, and counts as deleted.
     Removed {
         /// The entry.
@@ -137,6 +144,10 @@ impl<B> StreamChangeOf<B> {
                 id,
                 fields: bytes_of(fields),
             },
+            Self::Entries { names, entries } => To::Entries {
+                names: bytes_of(names),
+                entries: bytes_of(entries),
+            },
             Self::Removed { id } => To::Removed { id },
             Self::Trimmed { first, last } => To::Trimmed { first, last },
             Self::Marks(marks) => To::Marks(marks),
@@ -213,7 +224,7 @@ impl<B> StreamChangeOf<B> {
     pub fn is_of_entries(&self) -> bool {
         matches!(
             self,
-            Self::Added { .. } | Self::Removed { .. } | Self::Trimmed { .. }
+            Self::Added { .. } | Self::Entries { .. } | Self::Removed { .. } | Self::Trimmed { .. }
         )
     }
 }
@@ -265,6 +276,7 @@ impl<'a> StreamChange<'a> {
             Self::Producers { .. } => 10,
             Self::Produced { .. } => 11,
             Self::Forgotten { .. } => 12,
+            Self::Entries { .. } => 13,
         }
     }
 
@@ -275,6 +287,10 @@ impl<'a> StreamChange<'a> {
             Self::Added { id, fields } => {
                 write_id(id, out);
                 varint::write_text(fields, out);
+            }
+            Self::Entries { names, entries } => {
+                varint::write_text(names, out);
+                varint::write_text(entries, out);
             }
             Self::Removed { id } => write_id(id, out),
             Self::Trimmed { first, last } => {
@@ -430,6 +446,10 @@ impl<'a> StreamChange<'a> {
                 producer: varint::read_text(whole, at),
                 iid: varint::read_text(whole, at),
             },
+            13 => Self::Entries {
+                names: varint::read_text(whole, at),
+                entries: varint::read_text(whole, at),
+            },
             number => unreachable!("no change has the number {number}"),
         };
         *bytes = &whole[place..];
@@ -446,6 +466,10 @@ mod tests {
         let (id, group, consumer) = (StreamId::new(5, u64::MAX), &b"group"[..], &b"me"[..]);
         let changes = [
             StreamChange::Added { id, fields: b"abc" },
+            StreamChange::Entries {
+                names: b"\x01a",
+                entries: b"xyz",
+            },
             StreamChange::Removed { id },
             StreamChange::Trimmed {
                 first: StreamId::MIN,

@@ -1,12 +1,13 @@
 //! What must hold of a stream, for tests.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use super::forest::{Forest, NONE, TreeId, long_of};
 use super::groups::Delivery;
-use super::leaf::{LONG, Leaf, NAMED, tree_of};
-use super::{ENTRIES, Stream, StreamId, inner};
+use super::leaf::{LONG, Leaf, NAMED, Prelude, tree_of};
+use super::long_names::LongNames;
+use super::{ENTRIES, Fields, Stream, StreamId, inner};
 use crate::Direction;
 use crate::nodes::{Heap, Long, NodeKind, ordinal_of, owner_of};
 
@@ -18,6 +19,8 @@ struct Seen {
     bytes: u64,
     payload_bytes: u64,
     records: u64,
+    /// How many leaves have the names of a number.
+    names_apart: BTreeMap<u32, u32>,
     last: Option<StreamId>,
 }
 
@@ -29,6 +32,7 @@ impl Stream {
         for id in self.forest.trees() {
             self.forest.check_tree(heap, id, &mut seen);
         }
+        self.forest.check_names(heap, &mut seen);
         let table = &self.forest.table;
         assert_eq!(seen.nodes, table.len());
         table.check(&heap.arena, &self.forest.holdings, &mut seen.bytes);
@@ -37,6 +41,7 @@ impl Stream {
         if let Some(last) = self.view(heap).last_entry_id() {
             assert!(last <= self.marks.last_id);
         }
+        self.producers.check();
         let mut state_bytes = self.groups.bytes() + self.producers.used_bytes();
         for (_, _, group) in self.groups.iter() {
             state_bytes += group.consumers.bytes();
@@ -66,6 +71,23 @@ impl Stream {
 }
 
 impl Forest {
+    /// Verifies the names that lie apart, those of all leaves having been counted.
+    fn check_names(&self, heap: &Heap, seen: &mut Seen) {
+        let mut known = BTreeMap::new();
+        for (number, names, leaves) in self.long_names.iter() {
+            known.insert(number, leaves);
+            seen.bytes += names.used_bytes(heap);
+            seen.payload_bytes += names.bytes(heap).len() as u64;
+            if let Long::Block(block) = names {
+                let node = heap.arena.tail(block);
+                assert_eq!(NodeKind::of(node[0]), Some(NodeKind::Long));
+                assert_eq!(owner_of(node), self.holdings.owner);
+                assert_eq!(LongNames::number_of(Long::place(node)), Some(number));
+            }
+        }
+        assert_eq!(known, seen.names_apart);
+    }
+
     fn check_tree(&self, heap: &Heap, id: TreeId, seen: &mut Seen) {
         let tree = self.tree(id);
         (seen.records, seen.leaves, seen.last) = (0, 0, None);
@@ -130,8 +152,19 @@ impl Forest {
         seen.leaves += 1;
         seen.records += leaf.len() as u64;
         seen.payload_bytes += leaf.record_bytes() as u64;
+        if let Prelude::Apart(number) = leaf.prelude() {
+            *seen.names_apart.entry(number).or_default() += 1;
+        }
         for place in leaf.records() {
-            assert!(place.flags & NAMED == 0 || !leaf.prelude().is_empty());
+            assert!(place.flags & NAMED == 0 || !self.names(heap, leaf).is_empty());
+            if id == ENTRIES && place.flags & LONG == 0 {
+                let (names, body) = (self.names(heap, leaf), leaf.body(&place));
+                let fields = match place.flags & NAMED {
+                    0 => Fields::of_bytes(body),
+                    _ => Fields::named(names, body),
+                };
+                assert_eq!(fields.iter().count(), fields.len());
+            }
             if place.flags & LONG == 0 {
                 continue;
             }

@@ -1,10 +1,10 @@
 //! Changing records anywhere in a tree: they come among others, get another body, and go.
 
 use super::forest::{Forest, NONE, Path, TreeId};
-use super::leaf::{Build, Draft, Edited, LONG, Leaf, LeafMut};
+use super::leaf::{Build, Draft, Edited, LONG, Leaf, LeafMut, Prelude, RESTART_BYTES};
 use super::{StreamId, inner};
 use crate::StoreError;
-use crate::nodes::{Heap, Long, NodeKind};
+use crate::nodes::{Heap, Long, NodeKind, write_head};
 
 /// What a leaf that is written anew gets.
 #[derive(Clone, Copy)]
@@ -28,7 +28,7 @@ impl Forest {
         let tree = *self.tree(id);
         if tree.root == NONE || draft.id > tree.last {
             if !self.append(heap, id, draft)? {
-                self.append_leaf(heap, id, &[], draft)?;
+                self.append_leaf(heap, id, Prelude::NONE, draft)?;
             }
             return Ok(self.tree(id).tail);
         }
@@ -78,7 +78,15 @@ impl Forest {
             true => LeafMut(self.node_mut(heap, ordinal)).append(last, draft, &mut scratch),
             false => Edited::NoRoom,
         };
+        let bounds = self.tree(id).bounds;
+        let leaf = self.leaf(heap, ordinal);
+        let needed = leaf.used_bytes() + scratch.len() + RESTART_BYTES;
+        let is_full = leaf.len() >= bounds.leaf_records || needed > bounds.leaf_bytes;
         self.scratch = scratch;
+        if edited != Edited::Done && is_full {
+            let prelude = leaf.prelude().to_owned();
+            return self.put_leaf(heap, id, at, (prelude.borrow(), draft));
+        }
         if edited != Edited::Done {
             return self.rewrite(heap, id, at, draft, Change::Insert);
         }
@@ -86,6 +94,133 @@ impl Forest {
         self.payload_bytes += (after - before) as u64;
         self.tree_mut(id).len += 1;
         Ok(ordinal)
+    }
+
+    /// Puts a record into a leaf of its own, behind the one that a way leads to. What comes to stand between the two is to go there, too.
+    pub(super) fn put_leaf(
+        &mut self,
+        heap: &mut Heap,
+        id: TreeId,
+        (path, ordinal): (&Path, u32),
+        (prelude, draft): (Prelude<'_>, &Draft<'_>),
+    ) -> Result<u32, StoreError> {
+        let last = self.leaf(heap, ordinal).last();
+        let last = last.expect("a leaf has records").id;
+        let base = last.next().expect("there is one behind it");
+        let mut build = Build::new(base, prelude, self.tree(id).has_bodies);
+        build.push(draft);
+        let bytes = self.room_of(id, &build);
+        let new = self.link_leaf(heap, id, Some(path), (&build, bytes, base))?;
+        self.note_new_leaf(heap, id, new);
+        Ok(new)
+    }
+
+    /// Puts a record into a leaf of its own before another: it becomes the node that the way leads to, and what was there goes behind it.
+    pub(super) fn put_leaf_before(
+        &mut self,
+        heap: &mut Heap,
+        id: TreeId,
+        (path, ordinal): (&Path, u32),
+        (prelude, draft): (Prelude<'_>, &Draft<'_>),
+    ) -> Result<u32, StoreError> {
+        let least = self.rebase(heap, id, ordinal)?;
+        let mut build = Build::new(draft.id, prelude, self.tree(id).has_bodies);
+        build.push(draft);
+        let bytes = self.room_of(id, &build);
+        let behind = self.link_leaf(heap, id, Some(path), (&build, bytes, least))?;
+        let [new, old] = [behind, ordinal].map(|ordinal| self.block(heap, ordinal));
+        let owner = self.holdings.owner;
+        for (ordinal, block) in [(ordinal, new), (behind, old)] {
+            self.table.set(&mut heap.arena, ordinal, block);
+            write_head(heap.arena.tail_mut(block), NodeKind::Leaf, owner, ordinal);
+        }
+        self.claim_long(heap, behind);
+        if self.tree(id).tail == ordinal {
+            self.tree_mut(id).tail = behind;
+        }
+        self.note_new_leaf(heap, id, ordinal);
+        Ok(ordinal)
+    }
+
+    /// Makes the base of a leaf its first id, and returns that.
+    ///
+    /// # Errors
+    /// Memory is out; then nothing changed.
+    pub(super) fn rebase(
+        &mut self,
+        heap: &mut Heap,
+        id: TreeId,
+        ordinal: u32,
+    ) -> Result<StreamId, StoreError> {
+        let leaf = self.leaf(heap, ordinal);
+        let first = leaf.after(None).expect("a leaf has records").id;
+        if leaf.base() != first {
+            let (image, before) = (leaf.0.to_vec(), leaf.record_bytes());
+            let leaf = Leaf(&image);
+            let rebased = build(first, leaf, self.tree(id).has_bodies, &drafts(leaf));
+            self.make_room(heap, ordinal, &rebased)?;
+            rebased.write(self.node_mut(heap, ordinal), id.0);
+            self.note_change(heap, id, (before, &[ordinal]), Change::Replace);
+        }
+        Ok(first)
+    }
+
+    /// Sees to it that content fits a leaf's block: one that is written anew may have more restarts than it had.
+    fn make_room(
+        &mut self,
+        heap: &mut Heap,
+        ordinal: u32,
+        build: &Build,
+    ) -> Result<(), StoreError> {
+        let used = build.used_bytes();
+        match used > self.node(heap, ordinal).len() {
+            true => self.resize(heap, ordinal, used),
+            false => Ok(()),
+        }
+    }
+
+    /// Divides a leaf: the records from an id on, which are some and not all, go to one of their own.
+    ///
+    /// # Errors
+    /// Memory is out; then nothing changed.
+    pub(super) fn divide_leaf(
+        &mut self,
+        heap: &mut Heap,
+        id: TreeId,
+        (path, ordinal): (&Path, u32),
+        at: StreamId,
+    ) -> Result<(), StoreError> {
+        let tree = *self.tree(id);
+        let image = self.node(heap, ordinal).to_vec();
+        let leaf = Leaf(&image);
+        let records = drafts(leaf);
+        let (low, high) = records.split_at(records.partition_point(|record| record.id < at));
+        let low = build(leaf.base(), leaf, tree.has_bodies, low);
+        let high = build(high[0].id, leaf, tree.has_bodies, high);
+        self.make_room(heap, ordinal, &low)?;
+        let bytes = self.room_of(id, &high);
+        let right = self.link_leaf(heap, id, Some(path), (&high, bytes, high.base()))?;
+        low.write(self.node_mut(heap, ordinal), id.0);
+        self.shorten(heap, ordinal, 8);
+        self.claim_long(heap, right);
+        if tree.tail == ordinal {
+            self.tree_mut(id).tail = right;
+        }
+        let before = leaf.record_bytes();
+        self.note_change(heap, id, (before, &[ordinal, right]), Change::Replace);
+        Ok(())
+    }
+
+    /// Bytes for the block of a leaf that others are to follow into.
+    pub(super) fn room_of(&self, id: TreeId, build: &Build) -> usize {
+        let (used, most) = (build.used_bytes(), self.tree(id).bounds.leaf_bytes);
+        (used + used / 8 + 16).min(most.max(used))
+    }
+
+    /// A leaf of one record, which is not the last, has come.
+    pub(super) fn note_new_leaf(&mut self, heap: &Heap, id: TreeId, ordinal: u32) {
+        self.payload_bytes += self.leaf(heap, ordinal).record_bytes() as u64;
+        self.tree_mut(id).len += 1;
     }
 
     /// Writes a leaf anew with a change, as one or as two.
@@ -112,6 +247,11 @@ impl Forest {
             self.note_change(heap, id, (before, &[ordinal]), change);
             return Ok(ordinal);
         }
+        if matches!(change, Change::Insert) && records[0].id == draft.id {
+            // What is put back comes from the front on: it leaves full leaves behind.
+            let prelude = leaf.prelude();
+            return self.put_leaf_before(heap, id, (path, ordinal), (prelude, draft));
+        }
         let half = half_of(&records);
         let low = build(base, leaf, tree.has_bodies, &records[..half]);
         let high = build(records[half].id, leaf, tree.has_bodies, &records[half..]);
@@ -128,7 +268,7 @@ impl Forest {
                 Some(self.holdings.alloc(arena, bytes, NodeKind::Leaf, ordinal)?)
             }
         };
-        let linked = self.link_leaf(heap, id, Some(path), (&high, room(&high)));
+        let linked = self.link_leaf(heap, id, Some(path), (&high, room(&high), high.base()));
         let right = match linked {
             Ok(right) => right,
             Err(error) => {

@@ -43,6 +43,18 @@ impl<'a> Fields<'a> {
         varint::write_text(value, out);
     }
 
+    /// Writes a name, or a value, with its length before it.
+    #[inline]
+    pub fn write_text(text: &[u8], out: &mut Vec<u8>) {
+        varint::write_text(text, out);
+    }
+
+    /// The texts that [`Self::write_text`] has written one behind the other.
+    pub fn texts(bytes: &'a [u8]) -> impl Iterator<Item = &'a [u8]> + Clone {
+        let mut at = 0;
+        std::iter::from_fn(move || (at < bytes.len()).then(|| varint::read_text(bytes, &mut at)))
+    }
+
     /// The bytes of fields as they lie by themselves.
     pub fn write_all(&self, out: &mut Vec<u8>) {
         match self.names {

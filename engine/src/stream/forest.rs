@@ -10,7 +10,8 @@
 
 use std::ops::ControlFlow;
 
-use super::leaf::{self, Build, Draft, Edited, LONG, Leaf, LeafMut, Place};
+use super::leaf::{self, Build, Draft, Edited, LONG, Leaf, LeafMut, Place, Prelude};
+use super::long_names::LongNames;
 use super::{StreamId, inner};
 use crate::nodes::{Heap, Holdings, Long, NODE_MAX_BYTES, NodeKind, Owner, Table};
 use crate::raw::Block;
@@ -78,6 +79,7 @@ pub(super) struct Forest {
     vacant: Vec<TreeId>,
     /// Bytes of the records in leaves, and of what lies elsewhere of them.
     pub(super) payload_bytes: u64,
+    pub(super) long_names: LongNames,
     pub(super) scratch: Vec<u8>,
 }
 
@@ -105,8 +107,8 @@ pub(super) struct Record<'a> {
     pub(super) id: StreamId,
     pub(super) flags: u8,
     pub(super) body: &'a [u8],
-    /// What the leaf has before its records.
-    pub(super) prelude: &'a [u8],
+    /// The names that its leaf has.
+    pub(super) names: &'a [u8],
 }
 
 /// Where a body that is a reference says that it is.
@@ -125,6 +127,7 @@ impl Forest {
             trees: Vec::new(),
             vacant: Vec::new(),
             payload_bytes: 0,
+            long_names: LongNames::default(),
             scratch: Vec::new(),
         }
     }
@@ -133,7 +136,8 @@ impl Forest {
     pub(super) fn list_bytes(&self) -> u64 {
         let trees = self.trees.capacity() * size_of::<Option<Tree>>();
         let vacant = self.vacant.capacity() * size_of::<TreeId>();
-        self.table.list_bytes() + (trees + vacant + self.scratch.capacity()) as u64
+        let lists = trees + vacant + self.long_names.list_bytes() + self.scratch.capacity();
+        self.table.list_bytes() + lists as u64
     }
 
     /// Makes a tree without records.
@@ -260,8 +264,21 @@ impl Forest {
         Some(ordinal)
     }
 
+    /// The names that a leaf has.
     #[inline(always)]
-    fn record<'a>(leaf: Leaf<'a>, place: &Place, heap: &'a Heap) -> Record<'a> {
+    pub(super) fn names<'a>(&self, heap: &'a Heap, leaf: Leaf<'a>) -> &'a [u8] {
+        match leaf.prelude() {
+            Prelude::Names(names) => names,
+            Prelude::Apart(number) => self.long_names.bytes(heap, number),
+        }
+    }
+
+    #[inline(always)]
+    fn record<'a>(
+        (leaf, names): (Leaf<'a>, &'a [u8]),
+        place: &Place,
+        heap: &'a Heap,
+    ) -> Record<'a> {
         let body = leaf.body(place);
         Record {
             id: place.id,
@@ -270,7 +287,7 @@ impl Forest {
                 0 => body,
                 _ => long_of(body).bytes(heap),
             },
-            prelude: leaf.prelude(),
+            names,
         }
     }
 
@@ -284,7 +301,7 @@ impl Forest {
         let (_, ordinal) = self.descend(heap, id, at);
         let leaf = self.leaf(heap, ordinal);
         let place = leaf.get(at)?;
-        Some(Self::record(leaf, &place, heap))
+        Some(Self::record((leaf, self.names(heap, leaf)), &place, heap))
     }
 
     /// The record of an id as it lies: its flags, and its body or the reference to that.
@@ -323,9 +340,10 @@ impl Forest {
         let (mut path, mut ordinal) = self.descend(heap, id, from);
         loop {
             let leaf = self.leaf(heap, ordinal);
+            let named = (leaf, self.names(heap, leaf));
             let flow = match direction {
-                Direction::Up => Self::walk_up(leaf, heap, from, show),
-                Direction::Down => Self::walk_down(leaf, heap, from, show),
+                Direction::Up => Self::walk_up(named, heap, from, show),
+                Direction::Down => Self::walk_down(named, heap, from, show),
             };
             if flow.is_break() {
                 return;
@@ -338,21 +356,21 @@ impl Forest {
     }
 
     fn walk_up<'a>(
-        leaf: Leaf<'a>,
+        (leaf, names): (Leaf<'a>, &'a [u8]),
         heap: &'a Heap,
         from: StreamId,
         show: &mut dyn FnMut(Record<'a>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         let mut next = leaf.find(from).place;
         while let Some(place) = next {
-            show(Self::record(leaf, &place, heap))?;
+            show(Self::record((leaf, names), &place, heap))?;
             next = leaf.after(Some(&place));
         }
         ControlFlow::Continue(())
     }
 
     fn walk_down<'a>(
-        leaf: Leaf<'a>,
+        (leaf, names): (Leaf<'a>, &'a [u8]),
         heap: &'a Heap,
         from: StreamId,
         show: &mut dyn FnMut(Record<'a>) -> ControlFlow<()>,
@@ -363,17 +381,11 @@ impl Forest {
             places.clear();
             places.extend(leaf.records_of(number).take_while(|place| place.id <= from));
             for place in places.iter().rev() {
-                show(Self::record(leaf, place, heap))?;
+                show(Self::record((leaf, names), place, heap))?;
             }
             group = number.checked_sub(1);
         }
         ControlFlow::Continue(())
-    }
-
-    /// What the last leaf has before its records, and whether it may have one more of so many bytes of body; `None` if there is no leaf.
-    pub(super) fn tail<'a>(&self, heap: &'a Heap, id: TreeId) -> Option<Leaf<'a>> {
-        let tree = self.tree(id);
-        (tree.tail != NONE).then(|| self.leaf(heap, tree.tail))
     }
 
     /// Adds a record behind the last, in its leaf; whether it is there: else the leaf is full, or there is none.
@@ -447,7 +459,7 @@ impl Forest {
         &mut self,
         heap: &mut Heap,
         id: TreeId,
-        prelude: &[u8],
+        prelude: Prelude<'_>,
         draft: &Draft<'_>,
     ) -> Result<(), StoreError> {
         let tree = *self.tree(id);
@@ -464,7 +476,7 @@ impl Forest {
             NONE => None,
             _ => Some(self.descend(heap, id, StreamId::MAX).0),
         };
-        let ordinal = self.link_leaf(heap, id, path.as_ref(), (&build, bytes))?;
+        let ordinal = self.link_leaf(heap, id, path.as_ref(), (&build, bytes, draft.id))?;
         let leaf = self.leaf(heap, ordinal);
         self.payload_bytes += leaf.record_bytes() as u64;
         if tree.tail != NONE {

@@ -13,7 +13,7 @@ impl Stream {
         match *change {
             StreamChange::Added { id, .. } => {
                 match self.forest.get(heap, ENTRIES, id) {
-                    Some(_) => self.write_entries(heap, id, id, out),
+                    Some(_) => self.write_removed(heap, id, id, out),
                     None => StreamChange::Trimmed {
                         first: id,
                         last: id,
@@ -22,12 +22,15 @@ impl Stream {
                 }
                 StreamChange::Marks(self.marks).write(out);
             }
+            StreamChange::Entries { .. } => change.each_apart(&mut |added| {
+                self.write_inverse(heap, added, out);
+            }),
             StreamChange::Removed { id } => {
-                self.write_entries(heap, id, id, out);
+                self.write_removed(heap, id, id, out);
                 StreamChange::Marks(self.marks).write(out);
             }
             StreamChange::Trimmed { first, last } => {
-                self.write_entries(heap, first, last, out);
+                self.write_removed(heap, first, last, out);
                 StreamChange::Marks(self.marks).write(out);
             }
             StreamChange::Marks(_) => StreamChange::Marks(self.marks).write(out),
@@ -62,18 +65,9 @@ impl Stream {
         }
     }
 
-    fn write_entries(&self, heap: &Heap, first: StreamId, last: StreamId, out: &mut Vec<u8>) {
-        let mut fields = Vec::new();
-        self.view(heap).walk(first, Direction::Up, &mut |entry| {
-            if entry.id > last {
-                return ControlFlow::Break(());
-            }
-            fields.clear();
-            entry.fields.write_all(&mut fields);
-            let (id, fields) = (entry.id, &fields[..]);
-            StreamChange::Added { id, fields }.write(out);
-            ControlFlow::Continue(())
-        });
+    /// The entries that are about to go, or to change.
+    fn write_removed(&self, heap: &Heap, first: StreamId, last: StreamId, out: &mut Vec<u8>) {
+        self.write_entries(heap, (first, last), usize::MAX, out);
     }
 
     fn write_group(&self, group: &[u8], out: &mut Vec<u8>) {
@@ -147,13 +141,13 @@ impl Stream {
                 StreamChange::Forgotten { producer, iid }.write(out);
                 let known = self.producers.by_name.get(producer);
                 if let Some(known) = known
-                    && known.produced.len() as u64 >= self.producers.most
-                    && let Some((iid, id)) = known.produced.front()
+                    && known.len() as u64 >= self.producers.most
+                    && let Some((iid, id)) = known.oldest()
                 {
                     StreamChange::Produced {
                         producer,
                         iid,
-                        id: *id,
+                        id,
                         is_oldest: true,
                     }
                     .write(out);
@@ -183,11 +177,11 @@ impl Stream {
         }
         .write(out);
         for (_, producer, known) in self.producers.by_name.iter() {
-            for (iid, id) in &known.produced {
+            for (iid, id) in known.iter() {
                 StreamChange::Produced {
                     producer,
                     iid,
-                    id: *id,
+                    id,
                     is_oldest: false,
                 }
                 .write(out);

@@ -41,6 +41,7 @@ const GROUP_MAX: usize = 64;
 /// Flags of a leaf.
 const HAS_BODIES: u8 = 1;
 const HAS_LONG: u8 = 2;
+const HAS_NAMES_APART: u8 = 4;
 
 /// How an identifier is said.
 const MODE: u8 = 3;
@@ -55,6 +56,41 @@ const SMALL_MAX: u64 = 15;
 pub(super) const NAMED: u8 = 4;
 /// Of a record: its body is a reference to where it is.
 pub(super) const LONG: u8 = 8;
+
+/// What stands before the records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Prelude<'a> {
+    /// Names of fields, or none.
+    Names(&'a [u8]),
+    /// The number of names that lie apart.
+    Apart(u32),
+}
+
+/// The same, by itself.
+pub(super) enum PreludeBuf {
+    Names(Vec<u8>),
+    Apart(u32),
+}
+
+impl Prelude<'_> {
+    pub(super) const NONE: Self = Self::Names(&[]);
+
+    pub(super) fn to_owned(self) -> PreludeBuf {
+        match self {
+            Self::Names(names) => PreludeBuf::Names(names.to_vec()),
+            Self::Apart(number) => PreludeBuf::Apart(number),
+        }
+    }
+}
+
+impl PreludeBuf {
+    pub(super) fn borrow(&self) -> Prelude<'_> {
+        match self {
+            Self::Names(names) => Prelude::Names(names),
+            Self::Apart(number) => Prelude::Apart(*number),
+        }
+    }
+}
 
 /// A record to be written.
 #[derive(Clone, Copy, Debug)]
@@ -193,8 +229,19 @@ impl<'a> Leaf<'a> {
 
     /// What stands before the records.
     #[inline]
-    pub(super) fn prelude(&self) -> &'a [u8] {
-        &self.0[HEADER_BYTES..self.start()]
+    pub(super) fn prelude(&self) -> Prelude<'a> {
+        match self.0[FLAGS_AT] & HAS_NAMES_APART {
+            0 => Prelude::Names(&self.0[HEADER_BYTES..self.start()]),
+            _ => Prelude::Apart(read_u32(self.0, HEADER_BYTES)),
+        }
+    }
+
+    /// The number of its names, if they lie apart.
+    pub(super) fn names_apart(&self) -> Option<u32> {
+        match self.prelude() {
+            Prelude::Names(_) => None,
+            Prelude::Apart(number) => Some(number),
+        }
     }
 
     /// Where the records begin.
@@ -602,6 +649,7 @@ pub(super) struct Build {
     base: StreamId,
     has_bodies: bool,
     has_long: bool,
+    has_names_apart: bool,
     prelude: Vec<u8>,
     records: Vec<u8>,
     restarts: Vec<u16>,
@@ -612,12 +660,16 @@ pub(super) struct Build {
 
 impl Build {
     /// One without records.
-    pub(super) fn new(base: StreamId, prelude: &[u8], has_bodies: bool) -> Self {
+    pub(super) fn new(base: StreamId, prelude: Prelude<'_>, has_bodies: bool) -> Self {
         Self {
             base,
             has_bodies,
             has_long: false,
-            prelude: prelude.to_vec(),
+            has_names_apart: matches!(prelude, Prelude::Apart(_)),
+            prelude: match prelude {
+                Prelude::Names(names) => names.to_vec(),
+                Prelude::Apart(number) => number.to_le_bytes().to_vec(),
+            },
             records: Vec::new(),
             restarts: Vec::new(),
             len: 0,
@@ -646,6 +698,12 @@ impl Build {
         self.base
     }
 
+    /// The number of its names, if they lie apart.
+    pub(super) fn names_apart(&self) -> Option<u32> {
+        let number = self.prelude.first_chunk().filter(|_| self.has_names_apart);
+        number.map(|number| u32::from_le_bytes(*number))
+    }
+
     /// Bytes that a block must have.
     pub(super) fn used_bytes(&self) -> usize {
         let restarts = self.restarts.len() * RESTART_BYTES;
@@ -665,7 +723,13 @@ impl Build {
         write_u16(node, RESTARTS_AT, self.restarts.len());
         write_u16(node, PRELUDE_LEN_AT, self.prelude.len());
         let has_bodies = if self.has_bodies { HAS_BODIES } else { 0 };
-        node[FLAGS_AT] = has_bodies | if self.has_long { HAS_LONG } else { 0 };
+        let has_long = if self.has_long { HAS_LONG } else { 0 };
+        let has_names_apart = if self.has_names_apart {
+            HAS_NAMES_APART
+        } else {
+            0
+        };
+        node[FLAGS_AT] = has_bodies | has_long | has_names_apart;
         node[TAIL_AT] = if self.len == 0 { 0 } else { self.tail };
         node[HEADER_BYTES..start].copy_from_slice(&self.prelude);
         node[start..end].copy_from_slice(&self.records);

@@ -1,8 +1,9 @@
 //! What is above the leaves: a leaf comes and goes, inner nodes divide and join, and all memory for that is taken before anything changes.
 
+use super::StreamId;
 use super::forest::{Forest, NONE, Path, TreeId};
 use super::inner::{self, Child};
-use super::leaf::{self, Build};
+use super::leaf::{self, Build, Prelude};
 use crate::StoreError;
 use crate::nodes::{Heap, NodeKind, owner_of, write_head};
 use crate::raw::Block;
@@ -24,7 +25,7 @@ enum Room {
 }
 
 impl Forest {
-    /// Puts a leaf behind the one that a way leads to; its ordinal. Without a way it is the first of its tree.
+    /// Puts a leaf behind the one that a way leads to, which has no id from `least` on; its ordinal. Without a way it is the first of its tree.
     ///
     /// # Errors
     /// Memory is out; then nothing changed.
@@ -33,7 +34,7 @@ impl Forest {
         heap: &mut Heap,
         id: TreeId,
         path: Option<&Path>,
-        (build, bytes): (&Build, usize),
+        (build, bytes, least): (&Build, usize, StreamId),
     ) -> Result<u32, StoreError> {
         let ordinal = self.add_node(heap, NodeKind::Leaf, bytes)?;
         let rooms = match path {
@@ -51,10 +52,10 @@ impl Forest {
         self.tree_mut(id).leaves += 1;
         match path {
             None => self.tree_mut(id).root = ordinal,
-            Some(path) => {
-                let least = build.base();
-                self.link(heap, id, (path, &rooms), Child { least, ordinal });
-            }
+            Some(path) => self.link(heap, id, (path, &rooms), Child { least, ordinal }),
+        }
+        if let Some(number) = build.names_apart() {
+            self.long_names.keep(number);
         }
         Ok(ordinal)
     }
@@ -243,6 +244,7 @@ impl Forest {
     /// Takes out a leaf that a way leads to, and frees it. What its records refer to is freed before.
     pub(super) fn unlink(&mut self, heap: &mut Heap, id: TreeId, path: &Path, ordinal: u32) {
         let mut vacant = Vec::new();
+        self.release_names(heap, ordinal);
         self.free_node(heap, ordinal, &mut vacant);
         self.tree_mut(id).leaves -= 1;
         let mut is_empty = true;
@@ -264,6 +266,14 @@ impl Forest {
         }
         self.lower(heap, id, &mut vacant);
         self.vacate(heap, vacant);
+    }
+
+    /// A leaf has its names no more.
+    pub(super) fn release_names(&mut self, heap: &mut Heap, ordinal: u32) {
+        if let Prelude::Apart(number) = self.leaf(heap, ordinal).prelude() {
+            let freed = self.long_names.release(heap, &mut self.holdings, number);
+            self.payload_bytes -= freed as u64;
+        }
     }
 
     /// Takes roots away that have a single child.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  Stream ─┬─ marks           last id, greatest deleted, how many were added: change.rs
-//!          ├─ forest          trees of leaves with delta-coded records: forest.rs, edit.rs, link.rs, leaf.rs, inner.rs
+//!          ├─ forest          trees of leaves with delta-coded records: forest.rs, edit.rs, link.rs, leaf.rs, inner.rs, entries.rs
 //!          │    tree 0: entries, their fields: fields.rs     trees of groups and consumers: what is pending: groups.rs
 //!          ├─ groups          by name, each with its consumers by name: names.rs
 //!          └─ producers       identifiers of messages that are not to come twice: producers.rs
@@ -20,6 +20,7 @@ mod apply;
 mod change;
 mod check;
 mod edit;
+mod entries;
 mod fields;
 mod forest;
 mod groups;
@@ -28,10 +29,12 @@ mod inner;
 mod inverse;
 mod leaf;
 mod link;
+mod long_names;
 mod names;
 mod parts;
 mod producers;
 mod relocate;
+mod together;
 mod varint;
 mod view;
 
@@ -48,6 +51,7 @@ pub use id::StreamId;
 use names::Names;
 pub(crate) use parts::PartPlace;
 use producers::Producers;
+pub use together::Together;
 pub use view::{
     ConsumerRef, GroupProgress, GroupRef, PendingRef, StreamEntry, StreamRef, TrimBy, TrimTo,
 };

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
 
 use super::forest::{Bounds, long_of};
-use super::leaf::{LONG, Leaf};
+use super::leaf::{LONG, Leaf, Prelude};
 use super::view::{TrimBy, TrimTo};
 use super::{Fields, PartPlace, Stream, StreamChange, StreamId, StreamMarks};
 use crate::model::Steps;
@@ -69,6 +69,7 @@ fn bytes_of(change: &StreamChange<'_>) -> Vec<u8> {
 impl Model {
     fn apply(&mut self, change: &StreamChange<'_>) {
         match *change {
+            StreamChange::Entries { .. } => change.each_apart(&mut |added| self.apply(added)),
             StreamChange::Added { id, fields } => {
                 let fields = Fields::of_bytes(fields).iter();
                 let fields = fields.map(|(name, value)| (name.to_vec(), value.to_vec()));
@@ -331,7 +332,11 @@ impl Play<'_> {
             _ => vec![fill; 70_000],
         };
         let field = |name: &str, value: &[u8]| (name.as_bytes().to_vec(), value.to_vec());
-        let fields = match fill % 8 {
+        let long = ["name", "of many", "words "].map(|word| word.repeat(manner * 40 + 8));
+        let fields = match fill % 12 {
+            8 | 9 => vec![field(&long[0], &value)],
+            10 => vec![field(&long[1], &value), field(&long[0], b"")],
+            11 => vec![field(&long[2], b"x")],
             0 => vec![field("other", &value)],
             1 => vec![field("name", &value), field("age", b"")],
             2 => vec![field("name", b""), field("age", &value), field("age", b"x")],
@@ -706,6 +711,15 @@ impl Play<'_> {
             return None;
         }
         let leaf = Leaf(node);
+        if let Prelude::Apart(number) = leaf.prelude() {
+            let names = self.stream.forest.long_names.iter();
+            let names = names.filter(|(known, ..)| *known == number);
+            let blocks = names.filter_map(|(_, names, _)| match names {
+                Long::Block(block) => Some(block),
+                Long::Extent(..) => None,
+            });
+            return blocks.last();
+        }
         let mut places = leaf.records().filter(|place| place.flags & LONG != 0);
         places.find_map(|place| match long_of(leaf.body(&place)) {
             Long::Block(block) => Some(block),
@@ -725,7 +739,8 @@ impl Play<'_> {
         assert_eq!(next, None);
         let mut rest = &part[..];
         while !rest.is_empty() {
-            row.push(bytes_of(&StreamChange::read(&mut rest)));
+            let change = StreamChange::read(&mut rest);
+            change.each_apart(&mut |change| row.push(bytes_of(change)));
         }
         row.sort();
         row

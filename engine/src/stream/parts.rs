@@ -91,20 +91,8 @@ impl Stream {
         most_bytes: usize,
         out: &mut Vec<u8>,
     ) -> Option<StreamId> {
-        let mut stop = None;
-        let mut fields = Vec::new();
-        self.view(heap).walk(from, Direction::Up, &mut |entry| {
-            if !out.is_empty() && out.len() >= most_bytes {
-                stop = Some(entry.id);
-                return ControlFlow::Break(());
-            }
-            fields.clear();
-            entry.fields.write_all(&mut fields);
-            let (id, fields) = (entry.id, &fields[..]);
-            StreamChange::Added { id, fields }.write(out);
-            ControlFlow::Continue(())
-        });
-        stop
+        let most_bytes = most_bytes.saturating_sub(out.len());
+        self.write_entries(heap, (from, StreamId::MAX), most_bytes, out)
     }
 
     fn write_pending_of(

@@ -3,6 +3,7 @@
 use super::Stream;
 use super::forest::{Forest, long_of};
 use super::leaf::{LONG, Leaf, LeafMut};
+use super::long_names::LongNames;
 use crate::nodes::{Heap, Long, NodeKind, ordinal_of};
 use crate::raw::Block;
 
@@ -34,8 +35,11 @@ impl Forest {
         match kind {
             NodeKind::Page => self.table.set_page(ordinal_of(node), to),
             NodeKind::Long => {
-                let leaf = Long::place(node) as u32;
-                self.long_moved(heap, leaf, from, to);
+                let place = Long::place(node);
+                match LongNames::number_of(place) {
+                    Some(number) => self.long_names.moved(number, to),
+                    None => self.long_moved(heap, place as u32, from, to),
+                }
             }
             NodeKind::Leaf | NodeKind::Inner => {
                 let ordinal = ordinal_of(node);
@@ -71,6 +75,9 @@ impl Forest {
                 long_of(&body).free(heap, &mut self.holdings);
                 freed += 1;
             }
+        }
+        if NodeKind::of(self.node(heap, last)[0]) == Some(NodeKind::Leaf) {
+            self.release_names(heap, last);
         }
         let block = self.block(heap, last);
         self.holdings.free(&mut heap.arena, block);

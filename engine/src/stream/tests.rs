@@ -145,3 +145,180 @@ fn ids_at_the_borders_are_kept() {
     assert_eq!(stream.len(), 0);
     assert_eq!(stream.view(&heap).marks().max_deleted_id, StreamId::MAX);
 }
+
+fn named(names: &[&str], value: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for name in names {
+        Fields::write(name.as_bytes(), value, &mut out);
+    }
+    out
+}
+
+/// Makes changes, then takes them back from the last to the first, as an undo log does; bytes of what leads back.
+fn there_and_back(stream: &mut Stream, heap: &mut Heap, changes: &[StreamChange<'_>]) -> usize {
+    let mut back = Vec::new();
+    for change in changes {
+        let mut inverse = Vec::new();
+        stream.write_inverse(heap, change, &mut inverse);
+        apply(stream, heap, change);
+        back.push(inverse);
+    }
+    for inverse in back.iter().rev() {
+        let mut rest = &inverse[..];
+        while !rest.is_empty() {
+            let change = StreamChange::read(&mut rest);
+            apply(stream, heap, &change);
+        }
+    }
+    back.iter().map(Vec::len).sum()
+}
+
+#[test]
+fn what_is_taken_back_takes_no_more_room_than_it_had_whatever_the_names_are() {
+    let wide: Vec<String> = (0..20)
+        .map(|number| format!("field name {number}"))
+        .collect();
+    let wide: Vec<&str> = wide.iter().map(String::as_str).collect();
+    let long = ["name ".repeat(500), "word ".repeat(20_000)];
+    let sets: [&[&str]; 4] = [&["a", "b"], &wide, &[&long[0]], &[&long[1], "b"]];
+    // How many entries in a row have the same names.
+    for in_a_row in [150, 37, 1] {
+        let mut heap = Heap::new(1 << 30).expect("address space");
+        let mut stream = Stream::new(Owner(1));
+        let count = if cfg!(miri) { 300 } else { 1500 };
+        let id = |number: u64| StreamId::new(1_700_000_000_000 + number * 7, number % 3);
+        for number in 0..count {
+            // What lies apart comes in rows, lest there be a gigabyte of names.
+            let sets = if in_a_row == 1 { &sets[..2] } else { &sets[..] };
+            let names = sets[(number / in_a_row) as usize % sets.len()];
+            let fields = &named(names, b"12345678")[..];
+            let id = id(number);
+            apply(&mut stream, &mut heap, &StreamChange::Added { id, fields });
+        }
+        let before = stream.block_bytes();
+        let all = |step: usize| {
+            (0..count)
+                .step_by(step)
+                .map(|number| StreamChange::Removed { id: id(number) })
+        };
+        let trimmed = |first, last| StreamChange::Trimmed {
+            first: id(first),
+            last: id(last),
+        };
+        let ways: [(&str, Vec<StreamChange<'_>>); 7] = [
+            ("the first half", vec![trimmed(0, count / 2)]),
+            ("all", vec![trimmed(0, count)]),
+            (
+                "all in pieces",
+                (0..count)
+                    .step_by(60)
+                    .map(|at| trimmed(at, at + 60))
+                    .collect(),
+            ),
+            ("one by one", all(1).collect()),
+            (
+                "one by one, backwards",
+                all(1).collect::<Vec<_>>().into_iter().rev().collect(),
+            ),
+            ("every other one", all(2).collect()),
+            ("the middle", vec![trimmed(count / 3, count / 2)]),
+        ];
+        for (way, changes) in ways {
+            let log_bytes = there_and_back(&mut stream, &mut heap, &changes);
+            stream.check(&heap);
+            assert_eq!(stream.len(), count, "{way}");
+            let after = stream.block_bytes();
+            let most = before + before / 8 + 4096;
+            assert!(
+                after <= most,
+                "{way}, {in_a_row} in a row: {before}, then {after}"
+            );
+            if changes.len() == 1 {
+                assert!(
+                    log_bytes as u64 <= 2 * before,
+                    "{way}: {log_bytes} of {before}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn entries_that_come_together_take_memory_in_proportion_to_what_they_came_as() {
+    let mut heap = Heap::new(1 << 30).expect("address space");
+    for (name_bytes, count) in [
+        (20, 5000),
+        (900, 5000),
+        (5000, 5000),
+        (100_000, 5000),
+        (100_000, 1),
+    ] {
+        let mut stream = Stream::new(Owner(1));
+        let (mut together, mut names) = (super::Together::default(), Vec::new());
+        super::varint::write_text(&vec![b'n'; name_bytes], &mut names);
+        for number in 0..count {
+            together.push(StreamId::new(5, number + 1), true, b"1");
+        }
+        let entries = together.bytes();
+        let change = StreamChange::Entries {
+            names: &names,
+            entries,
+        };
+        apply(&mut stream, &mut heap, &change);
+        stream.check(&heap);
+        assert_eq!(stream.len(), count);
+        let came = (names.len() + entries.len()) as u64;
+        let most = match name_bytes <= 1024 {
+            // Each leaf has them.
+            true => count / 100 * (name_bytes as u64 + 64) + 3 * came,
+            false => 3 * came,
+        };
+        let bytes = stream.block_bytes();
+        assert!(
+            bytes <= most + 4096,
+            "{name_bytes} by {count}: {bytes} of {came}"
+        );
+        // What it is sent as is no larger.
+        let (mut sent, from) = (Vec::new(), (StreamId::MIN, StreamId::MAX));
+        assert_eq!(
+            stream.write_entries(&heap, from, usize::MAX, &mut sent),
+            None
+        );
+        assert!(
+            sent.len() as u64 <= most + 4096,
+            "{name_bytes} by {count}: {} sent",
+            sent.len()
+        );
+        while stream.dismantle(&mut heap, 5).is_some() {}
+        assert_eq!(stream.block_bytes(), 0);
+    }
+}
+
+#[test]
+fn long_names_are_kept_once_and_freed_with_the_last_leaf_that_has_them() {
+    let mut heap = Heap::new(1 << 30).expect("address space");
+    let mut stream = Stream::new(Owner(1));
+    let names = ["n".repeat(3000), "m".repeat(40_000)];
+    let count = 1000;
+    for number in 0..count {
+        let fields = &named(&[&names[usize::from(number >= 500)]], b"value")[..];
+        let id = StreamId::new(number + 1, 0);
+        apply(&mut stream, &mut heap, &StreamChange::Added { id, fields });
+    }
+    stream.check(&heap);
+    assert!(
+        stream.block_bytes() < 80_000,
+        "{} bytes",
+        stream.block_bytes()
+    );
+    for (last, most) in [(500, 60_000), (1000, 0)] {
+        let (first, last) = (StreamId::MIN, StreamId::new(last, 0));
+        apply(
+            &mut stream,
+            &mut heap,
+            &StreamChange::Trimmed { first, last },
+        );
+        stream.check(&heap);
+        assert!(stream.block_bytes() <= most);
+    }
+}

@@ -35,7 +35,7 @@ impl<'a> StreamEntry<'a> {
             id: record.id,
             fields: match record.flags & NAMED {
                 0 => Fields::of_bytes(record.body),
-                _ => Fields::named(record.prelude, record.body),
+                _ => Fields::named(record.names, record.body),
             },
         }
     }
@@ -189,7 +189,7 @@ impl<'a> StreamRef<'a> {
                 .write_part(self.heap, from, SHOWN_BYTES, &mut part);
             let mut rest = &part[..];
             while !rest.is_empty() {
-                show(&StreamChange::read(&mut rest));
+                StreamChange::read(&mut rest).each_apart(show);
             }
         }
     }
@@ -287,9 +287,8 @@ impl<'a> StreamRef<'a> {
 
     /// Number of producers, and of the identifiers that are known of them.
     pub fn production_len(&self) -> (usize, usize) {
-        let producers = &self.stream.producers.by_name;
-        let known = producers.iter().map(|(_, _, known)| known.produced.len());
-        (producers.len(), known.sum())
+        let producers = &self.stream.producers;
+        (producers.by_name.len(), producers.len())
     }
 
     /// The entry that an identifier of a producer has.
@@ -297,7 +296,12 @@ impl<'a> StreamRef<'a> {
         self.stream.producers.find(producer, iid)
     }
 
-    /// A producer's identifier that has been kept for as long as it is.
+    /// Whether an identifier whose entry this is has been kept for as long as it is.
+    pub fn has_production_ended(&self, id: StreamId, now: UnixMillis) -> bool {
+        self.stream.producers.has_ended(id, now.0.max(0) as u64)
+    }
+
+    /// The oldest identifier of all producers, if it has been kept for as long as it is.
     pub(crate) fn ended_production(&self, now: UnixMillis) -> Option<(&'a [u8], &'a [u8])> {
         self.stream.producers.ended(now.0.max(0) as u64)
     }

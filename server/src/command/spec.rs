@@ -406,9 +406,23 @@ pub enum Attempted {
     Wait(Resolved),
 }
 
-/// The arguments from which the next attempt goes on, if they are others than this one's: what depends on when the command
-/// came is found out once (`$` of `XREAD`). Keys stay where they are.
-pub type Resolved = Option<Vec<Vec<u8>>>;
+/// How a command goes on that has found nothing to do.
+#[derive(Debug, Default)]
+pub struct Resolved {
+    /// The arguments from which the next attempt goes on, if they are others than this one's: what depends on when the command
+    /// came is found out once (`$` of `XREAD`). Keys stay where they are.
+    pub args: Option<Vec<Vec<u8>>>,
+    /// When an attempt is made though no key has been written, in milliseconds from now: what it waits for comes by time alone.
+    pub again_in_ms: Option<u64>,
+}
+
+impl Resolved {
+    /// It goes on with what it came with, once a key is written.
+    pub const AS_BEFORE: Self = Self {
+        args: None,
+        again_in_ms: None,
+    };
+}
 
 /// How long a client waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

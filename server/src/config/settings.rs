@@ -139,6 +139,10 @@ pub struct Settings {
     pub stream_node_max_bytes: u64,
     /// Entries of a node of a stream; 0: no bound.
     pub stream_node_max_entries: u64,
+    /// `stream-idmp-duration`
+    pub stream_idmp_duration_secs: u64,
+    /// `stream-idmp-maxsize`
+    pub stream_idmp_maxsize: u64,
     /// Milliseconds after which a script lets others be answered, that the server is busy; 0 is never.
     pub busy_reply_threshold_ms: u64,
     /// Seconds a shutdown waits at most.
@@ -463,6 +467,8 @@ impl Settings {
             hll_sparse_max_bytes: values.number("hll-sparse-max-bytes"),
             stream_node_max_bytes: values.number("stream-node-max-bytes"),
             stream_node_max_entries: values.number("stream-node-max-entries"),
+            stream_idmp_duration_secs: values.number("stream-idmp-duration"),
+            stream_idmp_maxsize: values.number("stream-idmp-maxsize"),
             set_max_intset_entries: values.number("set-max-intset-entries"),
             set_max_listpack_entries: values.number("set-max-listpack-entries"),
             set_max_listpack_value_bytes: values.number("set-max-listpack-value"),

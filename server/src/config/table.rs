@@ -208,6 +208,8 @@ pub static DIRECTIVES: &[Directive] = &[
     Directive::int("list-max-listpack-size", INT_MIN, INT_MAX, "-2").alias("list-max-ziplist-size"),
     Directive::int("list-compress-depth", 0, INT_MAX, "0"),
     Directive::int("stream-node-max-entries", 0, i64::MAX, "100"),
+    Directive::int("stream-idmp-duration", 1, 86_400, "100"),
+    Directive::int("stream-idmp-maxsize", 1, 10_000, "100"),
     Directive::int("hash-max-listpack-entries", 0, i64::MAX, "512")
         .alias("hash-max-ziplist-entries"),
     Directive::int("set-max-intset-entries", 0, i64::MAX, "512"),

@@ -86,6 +86,8 @@ pub(super) const OBEYED: &[&str] = &[
     "set-max-listpack-value",
     "stream-node-max-bytes",
     "stream-node-max-entries",
+    "stream-idmp-duration",
+    "stream-idmp-maxsize",
     // Telling.
     "slowlog-log-slower-than",
     "slowlog-max-len",

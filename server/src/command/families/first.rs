@@ -10,7 +10,9 @@ use larder_engine::{DbIndex, End, Key, Shard, WrongType};
 
 use super::counts;
 use super::transfer::Answer;
-use crate::command::{Args, Attempted, CoreCall, CoreRequest, Round, Rounds, ShardCall, Turn};
+use crate::command::{
+    Args, Attempted, CoreCall, CoreRequest, Resolved, Round, Rounds, ShardCall, Turn,
+};
 use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, Reply};
 use crate::routing::{CoreId, SlotMap};
@@ -117,13 +119,13 @@ impl<P: Popped> Wanted<P> {
         // Who has waited is served by a value of his type, and looks at its keys then as if it had just come.
         let (waits_on, is_one_key) = (turn == Turn::Later, self.keys.len() == 1);
         if waits_on && !is_one_key && !self.keys.clone().any(|at| is_of_type::<P>(call, at)) {
-            return Ok(Attempted::Wait(None));
+            return Ok(Attempted::Wait(Resolved::AS_BEFORE));
         }
         match self.pop_first(call) {
             Ok(true) => Ok(Attempted::Done),
-            Ok(false) => Ok(Attempted::Wait(None)),
+            Ok(false) => Ok(Attempted::Wait(Resolved::AS_BEFORE)),
             Err(error) if waits_on && is_one_key && error == errors::WRONG_TYPE => {
-                Ok(Attempted::Wait(None))
+                Ok(Attempted::Wait(Resolved::AS_BEFORE))
             }
             Err(error) => Err(error),
         }
@@ -247,7 +249,7 @@ impl<P: Popped> Rounds for First<P> {
                     self.step = Step::Pop;
                     Ok(self.pop(number))
                 }
-                (None, Wanting::Wait(_)) => Ok(Round::Wait(None)),
+                (None, Wanting::Wait(_)) => Ok(Round::Wait(Resolved::AS_BEFORE)),
                 (None, Wanting::Null) => {
                     reply.null_array();
                     Ok(Round::Done)

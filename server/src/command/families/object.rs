@@ -1,7 +1,7 @@
 //! `OBJECT`: how a value is kept, and when it was used.
 
 use larder_engine::{
-    Access, Encoding, EntryRef, Lfu, ListThreshold, StreamNodeLimits, Thresholds,
+    Access, Encoding, EntryRef, Lfu, ListThreshold, StreamNodeLimits, StreamProduction, Thresholds,
     parse_canonical_i64,
 };
 
@@ -186,6 +186,10 @@ pub fn thresholds_of(config: &Config) -> Thresholds {
         stream_nodes: StreamNodeLimits {
             bytes: unless_zero(config.stream_node_max_bytes),
             entries: unless_zero(config.stream_node_max_entries),
+        },
+        stream_production: StreamProduction {
+            duration_secs: config.stream_idmp_duration_secs,
+            most: config.stream_idmp_maxsize,
         },
     }
 }

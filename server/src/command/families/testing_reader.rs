@@ -113,7 +113,10 @@ fn from_of(words: &[Vec<u8>], lens: impl Iterator<Item = usize>) -> Result<usize
 fn resolved(mut words: Vec<Vec<u8>>, from: usize) -> Resolved {
     let at = words.len() - 2;
     words[at] = from.to_string().into_bytes();
-    Some(words)
+    Resolved {
+        args: Some(words),
+        again_in_ms: None,
+    }
 }
 
 fn read(args: &Args<'_>, slots: &SlotMap, _: Turn) -> Result<Box<dyn Rounds>, ErrorReply> {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::alarms::Alarms;
 use super::unblocks::Unblocks;
 use crate::dispatch::run::kept_args::KeptArgs;
 use crate::dispatch::run::recipient::Recipient;
@@ -16,6 +17,8 @@ pub(in crate::dispatch) struct BlockedCommands {
     unblocks: Unblocks,
     /// The version of the slot table by which the cores of all were last looked at.
     table: u64,
+    /// Which of them are to look again at a time.
+    alarms: Alarms,
 }
 
 /// A command whose attempts are made here, with keys on several cores: values; how far it is, [`BlockedCommands`] knows.
@@ -119,8 +122,26 @@ impl BlockedCommands {
         self.commands.insert(number, command);
     }
 
+    /// A command is to look again at a time, in milliseconds of the monotonic clock, though no key is written.
+    pub(in crate::dispatch) fn set_alarm(&mut self, number: WaitNumber, time_ms: Option<u64>) {
+        let time_ms = time_ms.filter(|_| self.commands.contains_key(&number));
+        self.alarms.set(number, time_ms);
+    }
+
+    /// When those are that are to look again.
+    #[inline]
+    pub(in crate::dispatch) fn alarms(&self) -> &Alarms {
+        &self.alarms
+    }
+
+    /// The same, to take them.
+    pub(in crate::dispatch) fn alarms_mut(&mut self) -> &mut Alarms {
+        &mut self.alarms
+    }
+
     /// A command waits no longer.
     pub(in crate::dispatch) fn remove(&mut self, number: WaitNumber) -> Option<BlockedCommand> {
+        self.alarms.set(number, None);
         self.commands.remove(&number)
     }
 

@@ -21,6 +21,7 @@ use std::ops::Bound;
 use ahash::RandomState;
 use larder_engine::{DbIndex, Notes, WakesOn};
 
+use super::alarms::Alarms;
 use crate::command::Command;
 use crate::dispatch::locks::Scope;
 use crate::dispatch::mail::requests::{RequestHead, WaitRequest};
@@ -49,6 +50,8 @@ pub(in crate::dispatch) struct KeyQueues {
     served_notes: Vec<(Notes, Reader)>,
     /// Memory for the reply of an attempt.
     reply: Vec<u8>,
+    /// Who is to look again at a time: of those whose attempts are made here.
+    alarms: Alarms,
 }
 
 /// Those who wait for keys of one hash.
@@ -170,6 +173,22 @@ impl KeyQueues {
         self.waiters.insert(number, waiter);
     }
 
+    /// One who waits is to look again at a time, in milliseconds of the monotonic clock, though no key is written.
+    pub(in crate::dispatch) fn set_alarm(&mut self, number: WaitNumber, time_ms: Option<u64>) {
+        self.alarms.set(number, time_ms);
+    }
+
+    /// When those are who are to look again.
+    #[inline]
+    pub(in crate::dispatch) fn alarms(&self) -> &Alarms {
+        &self.alarms
+    }
+
+    /// The same, to take them.
+    pub(in crate::dispatch) fn alarms_mut(&mut self) -> &mut Alarms {
+        &mut self.alarms
+    }
+
     /// One who was taken out leaves the queues of his keys.
     pub(in crate::dispatch) fn leave(
         &mut self,
@@ -177,6 +196,7 @@ impl KeyQueues {
         waiter: &KeyWaiter,
         hash: impl Fn(&[u8]) -> u64,
     ) {
+        self.alarms.set(number, None);
         for key in &waiter.keys {
             let hash = hash(key);
             if let Some(queue) = self.of_hash.get_mut(&hash) {

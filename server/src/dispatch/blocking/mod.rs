@@ -13,6 +13,7 @@
 //! his time is over; `CLIENT UNBLOCK` is answered by [`unblocks`]. Nothing of this is paid while nobody waits but one test behind a
 //! command. No type that blocks is in yet; a test type (`command/families/take.rs`) drives it. See decision 0010.
 
+pub(super) mod alarms;
 pub(super) mod blocked;
 pub(super) mod key_queues;
 pub(super) mod unblocks;

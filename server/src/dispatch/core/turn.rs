@@ -88,6 +88,7 @@ impl Core {
         // All of them are called, whatever those before found.
         moves_slots
             | self.end_waits(now_ms)
+            | self.ring_alarms(now_ms)
             | self.follow_moved_slots()
             | self.serve_put_off()
             | self.follow_pauses()
@@ -207,9 +208,23 @@ impl Core {
         let forgets = state.forgets_readers;
         let forgetting = forgets.then_some(state.clock.monotonic_ms());
         let expiry = self.expiry_wake_ms();
-        [period, timer, soon, at_once, moving, forgetting, expiry]
-            .into_iter()
-            .flatten()
-            .min()
+        let [alarm, other_alarm] = [
+            self.key_queues.alarms().next(),
+            self.blocked.alarms().next(),
+        ];
+        [
+            period,
+            timer,
+            soon,
+            at_once,
+            moving,
+            forgetting,
+            expiry,
+            alarm,
+            other_alarm,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 }

@@ -128,3 +128,136 @@ fn a_stream_named_twice_among_others_is_read_on() {
     }
     server.assert_nothing_is_left();
 }
+
+#[test]
+fn who_claims_is_served_when_an_entry_has_been_pending_for_long_enough() {
+    for session_core in [0, 1] {
+        let mut server = Server::new(2);
+        let (client, other) = (server.connect(session_core), server.connect(0));
+        // On one core, and on two.
+        for count in [1, 2] {
+            let keys = streams(&mut server, other, 2, count);
+            let (last, news) = (keys.last().unwrap(), vec![">"; keys.len()].join(" "));
+            let names = keys.join(" ");
+            let read = format!("XREADGROUP GROUP g other STREAMS {names} {news}");
+            send(&mut server, other, &read);
+            server.advance(30);
+            let read = format!("XREADGROUP GROUP g me BLOCK 0 CLAIM 100 STREAMS {names} {news}");
+            assert_eq!(send(&mut server, client, &read), "");
+            server.advance(60);
+            server.turns();
+            assert_eq!(server.take_output(client), b"", "it is not old enough");
+            // Nothing else comes: the core wakes by itself.
+            let now_ms = server.clock().monotonic_ms();
+            let wakes = server.cores.iter().filter_map(|core| core.next_wake_ms());
+            assert!(wakes.min().is_some_and(|at| at <= now_ms + 20));
+            server.advance(20);
+            server.turns();
+            let heard = String::from_utf8(server.take_output(client)).unwrap();
+            assert!(heard.contains("1-0"), "{heard}");
+            let pending = send(&mut server, other, &format!("XPENDING {last} g - + 9"));
+            assert!(
+                pending.contains("me") && pending.contains(":2\r\n"),
+                "{pending}"
+            );
+            send(&mut server, other, &format!("DEL {names}"));
+        }
+        for client in [client, other] {
+            server.disconnect(client);
+        }
+        server.assert_nothing_is_left();
+    }
+}
+
+#[test]
+fn who_claims_is_served_with_what_comes_to_be_pending_while_it_waits() {
+    for session_core in [0, 1] {
+        let mut server = Server::new(2);
+        let (client, other) = (server.connect(session_core), server.connect(0));
+        // On one core, and on two.
+        for count in [1, 2] {
+            let keys = streams(&mut server, other, 2, count);
+            let (last, news) = (keys.last().unwrap(), vec![">"; keys.len()].join(" "));
+            let names = keys.join(" ");
+            for key in &keys {
+                send(&mut server, other, &format!("XGROUP SETID {key} g $"));
+            }
+            let read = format!("XREADGROUP GROUP g me BLOCK 0 CLAIM 100 STREAMS {names} {news}");
+            assert_eq!(send(&mut server, client, &read), "");
+            server.advance(70);
+            server.turns();
+            // It is given to another without a word to those who wait.
+            send(
+                &mut server,
+                other,
+                &format!("XCLAIM {last} g other 0 1-0 FORCE JUSTID"),
+            );
+            for _ in 0..2 {
+                server.advance(60);
+                server.turns();
+            }
+            let heard = String::from_utf8(server.take_output(client)).unwrap();
+            assert!(heard.contains("1-0"), "{heard}");
+            send(&mut server, other, &format!("DEL {names}"));
+        }
+        for client in [client, other] {
+            server.disconnect(client);
+        }
+        server.assert_nothing_is_left();
+    }
+}
+
+#[test]
+fn who_reads_for_a_group_hears_that_the_stream_has_gone() {
+    for loss in [
+        "DEL",
+        "PEXPIRE",
+        "SET",
+        "RENAME",
+        "FLUSHALL",
+        "XGROUP DESTROY",
+        "UNLINK",
+    ] {
+        let mut server = Server::new(2);
+        let (client, other) = (server.connect(0), server.connect(1));
+        // On one core, and on two.
+        for count in [1, 2] {
+            let keys = streams(&mut server, other, 2, count);
+            let (last, news) = (keys.last().unwrap(), vec![">"; keys.len()].join(" "));
+            let names = keys.join(" ");
+            for key in &keys {
+                send(&mut server, other, &format!("XGROUP SETID {key} g $"));
+            }
+            let read = format!("XREADGROUP GROUP g me BLOCK 0 STREAMS {names} {news}");
+            assert_eq!(send(&mut server, client, &read), "", "{loss}");
+            let command = match loss {
+                "PEXPIRE" => format!("PEXPIRE {last} 50"),
+                "SET" => format!("SET {last} string"),
+                "RENAME" => format!("RENAME {last} other"),
+                "FLUSHALL" => "FLUSHALL".to_owned(),
+                "XGROUP DESTROY" => format!("XGROUP DESTROY {last} g"),
+                _ => format!("{loss} {last}"),
+            };
+            let reply = send(&mut server, other, &command);
+            assert!(!reply.starts_with('-'), "{command}: {reply}");
+            server.advance(60);
+            server.turns();
+            for _ in 0..20 {
+                server.advance(20);
+                server.turns();
+            }
+            let heard = String::from_utf8(server.take_output(client)).unwrap();
+            let expected = if loss == "SET" {
+                "-WRONGTYPE"
+            } else {
+                "-NOGROUP"
+            };
+            assert!(heard.starts_with(expected), "{loss}: {heard}");
+            send(&mut server, other, "FLUSHALL");
+        }
+        for client in [client, other] {
+            server.disconnect(client);
+        }
+        server.assert_nothing_is_left();
+    }
+}

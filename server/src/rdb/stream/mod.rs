@@ -12,7 +12,7 @@
 //! An id is two lengths, its ms and its seq in a listpack are what they exceed the node's by. Of the flags 1 is an entry that is deleted, and
 //! 2 one that has the node's names. From 7.0 on 19 is written; that is read by all, and knows neither when a consumer was active nor producers.
 //!
-//! A reader gives what it comes by as changes of a stream that was empty. An entry is behind the one before, what is pending is so with one
+//! A reader gives what it comes by as changes of a stream that was empty, entries of a node together. An entry is behind the one before, what is pending is so with one
 //! consumer, and no name comes twice.
 
 mod node;
@@ -20,7 +20,7 @@ mod writer;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use larder_engine::{StreamChange, StreamId, StreamMarks, UnixMillis};
+use larder_engine::{StreamChange, StreamId, StreamMarks, Together, UnixMillis};
 
 pub use writer::StreamWriter;
 
@@ -58,6 +58,7 @@ pub struct Stream {
     producers_left: u64,
     producer: Vec<u8>,
     messages_left: u64,
+    together: Together,
     text: Vec<u8>,
 }
 
@@ -125,6 +126,7 @@ impl Stream {
             producers_left: 0,
             producer: Vec::new(),
             messages_left: 0,
+            together: Together::default(),
             text: Vec::new(),
         }))
     }
@@ -140,9 +142,10 @@ impl Stream {
         loop {
             match self.stage {
                 Stage::Entries => {
-                    if let Some(id) = self.next_entry(body)? {
-                        let fields = &self.text[..];
-                        return Ok(Some(StreamChange::Added { id, fields }));
+                    if self.read_entries(body)? {
+                        let names = self.node.as_ref().map_or(&[][..], Node::names);
+                        let entries = self.together.bytes();
+                        return Ok(Some(StreamChange::Entries { names, entries }));
                     }
                 }
                 Stage::Marks => {
@@ -216,8 +219,9 @@ impl Stream {
         }
     }
 
-    /// The next entry of the node that is read, whose fields are kept; `None` between nodes and behind the last.
-    fn next_entry(&mut self, body: Input<'_>) -> Result<Option<StreamId>, Fault> {
+    /// Reads entries of the node that is read, which come together; whether there are any: there are none between nodes and behind the last.
+    fn read_entries(&mut self, body: Input<'_>) -> Result<bool, Fault> {
+        self.together.clear();
         let Some(node) = &mut self.node else {
             match self.nodes_left.checked_sub(1) {
                 None => self.stage = Stage::Marks,
@@ -231,22 +235,26 @@ impl Stream {
                     })?);
                 }
             }
-            return Ok(None);
+            return Ok(false);
         };
-        self.text.clear();
-        let Some(id) = node.next(body, &mut self.text)? else {
+        while !self.together.is_full(node.names().len()) {
+            let Some((id, is_named)) = node.next(body, &mut self.text)? else {
+                break;
+            };
+            if id <= self.marks.last_id {
+                return Err(Fault::Damaged("an entry is not behind the one before"));
+            }
+            if self.entries == 0 {
+                self.first_id = id;
+            }
+            self.marks.last_id = id;
+            self.entries += 1;
+            self.together.push(id, is_named, &self.text);
+        }
+        if self.together.is_empty() {
             self.node = None;
-            return Ok(None);
-        };
-        if id <= self.marks.last_id {
-            return Err(Fault::Damaged("an entry is not behind the one before"));
         }
-        if self.entries == 0 {
-            self.first_id = id;
-        }
-        self.marks.last_id = id;
-        self.entries += 1;
-        Ok(Some(id))
+        Ok(!self.together.is_empty())
     }
 
     fn read_marks(&mut self, body: Input<'_>) -> Result<(), Fault> {
@@ -419,7 +427,8 @@ impl Stream {
             .map(|name| name.capacity() + size_of::<Vec<u8>>())
             .sum();
         let node = self.node.as_ref().map_or(0, Node::held_bytes);
-        names + node + self.pending.len() * PENDING_BYTES + self.text.capacity()
+        let texts = self.together.held_bytes() + self.text.capacity();
+        names + node + self.pending.len() * PENDING_BYTES + texts
     }
 }
 

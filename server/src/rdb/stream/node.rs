@@ -17,7 +17,9 @@ pub(super) struct Node {
     bytes: Held,
     cursor: Cursor,
     id: StreamId,
-    names: Vec<Vec<u8>>,
+    /// The names that entries have in common, each with its length before it, and how many they are.
+    names: Vec<u8>,
+    names_len: usize,
     /// Entries that are still to come, those there and those deleted.
     there: i64,
     deleted: i64,
@@ -52,8 +54,9 @@ impl Node {
         let there = integer(next(&mut cursor, bytes)?)?;
         let deleted = integer(next(&mut cursor, bytes)?)?;
         let mut names = Vec::new();
-        for _ in 0..count(next(&mut cursor, bytes)?, bytes)? {
-            names.push(next(&mut cursor, bytes)?.text().to_vec());
+        let names_len = count(next(&mut cursor, bytes)?, bytes)?;
+        for _ in 0..names_len {
+            Fields::write_text(&next(&mut cursor, bytes)?.text(), &mut names);
         }
         if integer(next(&mut cursor, bytes)?)? != 0 || there < 0 || deleted < 0 {
             return Err(Fault::Damaged("a node of a stream begins wrong"));
@@ -63,17 +66,23 @@ impl Node {
             cursor,
             id,
             names,
+            names_len,
             there,
             deleted,
         })
     }
 
-    /// The next entry that is there: its id; its fields are added to `fields`.
+    /// The names that entries have in common.
+    pub(super) fn names(&self) -> &[u8] {
+        &self.names
+    }
+
+    /// The next entry that is there: its id, and whether it has the common names. `fields` become its values then, else its fields by themselves.
     pub(super) fn next(
         &mut self,
         body: Input<'_>,
         fields: &mut Vec<u8>,
-    ) -> Result<Option<StreamId>, Fault> {
+    ) -> Result<Option<(StreamId, bool)>, Fault> {
         loop {
             let bytes = self.bytes.bytes(body);
             if self.cursor.is_done(bytes)? {
@@ -93,11 +102,16 @@ impl Node {
                 self.id.seq.wrapping_add_signed(seq),
             );
             fields.clear();
-            let parts = if flags & SAME_NAMES != 0 {
-                for name in &self.names {
-                    Fields::write(name, &next(cursor, bytes)?.text(), fields);
+            let has_same = flags & SAME_NAMES != 0;
+            let parts = if has_same {
+                for number in 1..=self.names_len {
+                    let value = next(cursor, bytes)?.text();
+                    match number == self.names_len {
+                        true => fields.extend_from_slice(&value),
+                        false => Fields::write_text(&value, fields),
+                    }
                 }
-                3 + self.names.len()
+                3 + self.names_len
             } else {
                 let len = count(next(cursor, bytes)?, bytes)?;
                 for _ in 0..len {
@@ -115,15 +129,14 @@ impl Node {
                 true => self.deleted -= 1,
                 false => {
                     self.there -= 1;
-                    return Ok(Some(id));
+                    return Ok(Some((id, has_same && self.names_len > 0)));
                 }
             }
         }
     }
 
     pub(super) fn held_bytes(&self) -> usize {
-        let names: usize = self.names.iter().map(Vec::capacity).sum();
-        self.bytes.held_bytes() + names
+        self.bytes.held_bytes() + self.names.capacity()
     }
 }
 

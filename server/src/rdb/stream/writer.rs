@@ -1,6 +1,6 @@
 //! Writing a stream as type 19: nodes as Redis has them, then what it says of itself, and its groups.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 use larder_engine::{Fields, GroupRef, StreamEntry, StreamId, StreamRef};
 
@@ -19,10 +19,20 @@ const SAME_NAMES: i64 = 2;
 pub struct StreamWriter {
     count: CountPlace,
     nodes: u64,
-    /// Entries of the node that is yet to be written.
-    entries: Vec<(StreamId, Vec<u8>)>,
-    bytes: usize,
+    /// Entries of the node that is yet to be written, and the names of the first of them.
+    entries: Vec<Entry>,
+    names: Vec<u8>,
+    /// What the entries have: texts, each with its length before it.
+    texts: Vec<u8>,
     node: listpack::Writer,
+}
+
+#[derive(Debug)]
+struct Entry {
+    id: StreamId,
+    /// It has the names of the first one, and only its values are among the texts.
+    is_same: bool,
+    texts: Range<usize>,
 }
 
 impl StreamWriter {
@@ -36,65 +46,73 @@ impl StreamWriter {
             count: CountPlace::begin(entries, out),
             nodes: 0,
             entries: Vec::new(),
-            bytes: 0,
+            names: Vec::new(),
+            texts: Vec::new(),
             node: listpack::Writer::default(),
         }
     }
 
     /// The next entry.
     pub fn push(&mut self, entry: &StreamEntry<'_>, out: &mut Output) {
-        let mut fields = Vec::new();
-        entry.fields.write_all(&mut fields);
-        if self.entries.len() == NODE_ENTRIES || self.bytes + fields.len() > NODE_BYTES {
+        if self.is_full() {
             self.end_node(out);
         }
-        self.bytes += fields.len();
-        self.entries.push((entry.id, fields));
+        if self.entries.is_empty() {
+            let names = entry.fields.iter().map(|(name, _)| name);
+            names.for_each(|name| Fields::write_text(name, &mut self.names));
+        }
+        let names = entry.fields.iter().map(|(name, _)| name);
+        let is_same = names.eq(Fields::texts(&self.names));
+        let begun = self.texts.len();
+        for (name, value) in entry.fields.iter() {
+            if !is_same {
+                Fields::write_text(name, &mut self.texts);
+            }
+            Fields::write_text(value, &mut self.texts);
+        }
+        self.entries.push(Entry {
+            id: entry.id,
+            is_same,
+            texts: begun..self.texts.len(),
+        });
+    }
+
+    /// Whether the node is to have no more. One whose names are longer than a node has as many bytes besides, lest they stand in each of many.
+    fn is_full(&self) -> bool {
+        match self.names.len() > NODE_BYTES {
+            true => self.texts.len() > self.names.len(),
+            false => self.entries.len() == NODE_ENTRIES || self.texts.len() > NODE_BYTES,
+        }
     }
 
     fn end_node(&mut self, out: &mut Output) {
-        let Some((id, first)) = self.entries.first() else {
+        let Some(first) = self.entries.first().map(|entry| entry.id) else {
             return;
         };
-        let names: Vec<&[u8]> = Fields::of_bytes(first)
-            .iter()
-            .map(|(name, _)| name)
-            .collect();
         let node = &mut self.node;
+        let names = Fields::texts(&self.names).count();
         node.push_integer(self.entries.len() as i64);
         node.push_integer(0);
-        node.push_integer(names.len() as i64);
-        names.iter().for_each(|name| node.push(name));
+        node.push_integer(names as i64);
+        Fields::texts(&self.names).for_each(|name| node.push(name));
         node.push_integer(0);
-        for (at, fields) in &self.entries {
-            let fields = Fields::of_bytes(fields);
-            let is_same = fields
-                .iter()
-                .map(|(name, _)| name)
-                .eq(names.iter().copied());
+        for Entry { id, is_same, texts } in self.entries.drain(..) {
+            let texts = Fields::texts(&self.texts[texts]);
             node.push_integer(if is_same { SAME_NAMES } else { 0 });
-            node.push_integer(at.ms.wrapping_sub(id.ms) as i64);
-            node.push_integer(at.seq.wrapping_sub(id.seq) as i64);
+            node.push_integer(id.ms.wrapping_sub(first.ms) as i64);
+            node.push_integer(id.seq.wrapping_sub(first.seq) as i64);
+            let len = texts.clone().count();
             if !is_same {
-                node.push_integer(fields.len() as i64);
+                node.push_integer(len as i64 / 2);
             }
-            for (name, value) in fields.iter() {
-                if !is_same {
-                    node.push(name);
-                }
-                node.push(value);
-            }
-            let parts = match is_same {
-                true => 3 + names.len(),
-                false => 4 + 2 * fields.len(),
-            };
-            node.push_integer(parts as i64);
+            texts.for_each(|text| node.push(text));
+            node.push_integer(if is_same { 3 + names } else { 4 + len } as i64);
         }
-        raw_id_string(*id, out);
+        raw_id_string(first, out);
         node.finish(|bytes| out.blob(bytes));
         self.nodes += 1;
-        self.entries.clear();
-        self.bytes = 0;
+        self.names.clear();
+        self.texts.clear();
     }
 
     /// Ends the entries, and writes all else of the stream.
@@ -116,7 +134,8 @@ impl StreamWriter {
     /// The memory it takes.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
-        self.bytes + self.entries.capacity() * size_of::<(StreamId, Vec<u8>)>()
+        let texts = self.names.capacity() + self.texts.capacity();
+        texts + self.entries.capacity() * size_of::<Entry>()
     }
 }
 

@@ -50,6 +50,15 @@ pub const IDMP_PRODUCER: ErrorReply =
 /// `IDMP` of nothing.
 pub const IDMP_IID: ErrorReply =
     ErrorReply::fixed("ERR syntax error, IDMP requires a non-empty idempotent ID");
+/// `XIDMPRECORD` of nobody.
+pub const RECORD_PRODUCER: ErrorReply = ErrorReply::fixed("ERR producer ID must be non-empty");
+/// `XIDMPRECORD` of nothing.
+pub const RECORD_IID: ErrorReply = ErrorReply::fixed("ERR idempotent ID must be non-empty");
+/// `XIDMPRECORD` of an entry that is not there.
+pub const RECORD_NO_ENTRY: ErrorReply = ErrorReply::fixed("ERR No such message in stream");
+/// `XIDMPRECORD` of a message that has another entry.
+pub const RECORD_OTHER_ENTRY: ErrorReply =
+    ErrorReply::fixed("ERR IID already exists for this producer with a different stream ID");
 /// `IDMP` with an id that the client chose.
 pub const IDMP_NOT_AUTO: ErrorReply =
     ErrorReply::fixed("ERR syntax error, IDMP/IDMPAUTO can be used only with auto-generated IDs");

@@ -132,7 +132,14 @@ impl Gathering {
             Value::SortedSet(set) => {
                 Stage::SortedSet(shard.begin_loose(Kind::SortedSet, None), set)
             }
-            Value::Stream(stream) => Stage::Stream(shard.begin_loose(Kind::Stream, None), stream),
+            Value::Stream(stream) => {
+                let id = shard.begin_loose(Kind::Stream, None);
+                if let Some(change) = shard.production_change() {
+                    // What the payload says of that, if it does, comes behind it. A stream without memory for its root has none for all else.
+                    shard.change_loose(id, &change)?;
+                }
+                Stage::Stream(id, stream)
+            }
         };
         Ok(None)
     }
@@ -214,7 +221,7 @@ fn change_some(
     while let Some(change) = stream.next_change(body).map_err(damaged)? {
         shard.change_loose(gathered, &change)?;
         let bytes = match change {
-            StreamChange::Added { fields, .. } => fields.len(),
+            StreamChange::Entries { entries, .. } => entries.len(),
             _ => 0,
         };
         if budget.spend(bytes).is_break() {

@@ -15,8 +15,8 @@ use crate::command::families::timeout;
 use crate::command::families::transfer::Answer;
 use crate::command::{
     Args, AttemptFn, AttemptRoundsFn, Attempted, Blocking, Category, CommandSpec, CoreCall, CoreFn,
-    CoreRequest, Flags, Group, KeyFlags, KeySpec, Keys, Round, Rounds, Run, ShardCall, Spread,
-    TimeoutFn, Turn,
+    CoreRequest, Flags, Group, KeyFlags, KeySpec, Keys, Resolved, Round, Rounds, Run, ShardCall,
+    Spread, TimeoutFn, Turn,
 };
 use crate::resp::errors::CommandResult;
 use crate::resp::{ErrorReply, Reply};
@@ -156,11 +156,11 @@ fn brpoplpush(call: &mut ShardCall<'_>, turn: Turn) -> Result<Attempted, ErrorRe
 fn attempt(call: &mut ShardCall<'_>, ends: Ends, turn: Turn) -> Result<Attempted, ErrorReply> {
     let source = call.key(1);
     if turn == Turn::Later && is_there(call.shard, call.db, source).is_err() {
-        return Ok(Attempted::Wait(None));
+        return Ok(Attempted::Wait(Resolved::AS_BEFORE));
     }
     Ok(match carry(call, ends)? {
         true => Attempted::Done,
-        false => Attempted::Wait(None),
+        false => Attempted::Wait(Resolved::AS_BEFORE),
     })
 }
 
@@ -346,7 +346,7 @@ impl Rounds for Carry {
                     (Ok(Answer::Yes(element)), _) => element.to_vec(),
                     // What is waited for is a list.
                     (Ok(Answer::No), Wanting::Wait(_)) | (Err(_), Wanting::Wait(Turn::Later)) => {
-                        return Ok(Round::Wait(None));
+                        return Ok(Round::Wait(Resolved::AS_BEFORE));
                     }
                     (Ok(Answer::No), Wanting::Null) => {
                         reply.null();

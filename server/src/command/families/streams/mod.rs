@@ -2,7 +2,7 @@
 //!
 //! | file | commands |
 //! |---|---|
-//! | `write` | `XADD`, `XTRIM`, `XDEL`, `XDELEX`, `XSETID`, `XCFGSET` |
+//! | `write` | `XADD`, `XTRIM`, `XDEL`, `XDELEX`, `XSETID`, `XCFGSET`, `XIDMPRECORD` |
 //! | `range` | `XLEN`, `XRANGE`, `XREVRANGE`; how entries are shown |
 //! | `read` | `XREAD`, `XREADGROUP` |
 //! | `groups` | `XGROUP` |

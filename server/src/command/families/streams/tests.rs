@@ -126,3 +126,80 @@ fn the_greatest_id_says_what_is_new_to_a_group() {
         ("XPENDING s g - + 9", "[[\"1-0\", \"one\", 0, 1]]"),
     ]);
 }
+
+#[test]
+fn identifiers_that_have_been_kept_for_long_enough_are_no_more_than_forgotten_ones() {
+    let mut bench = Bench::new();
+    bench.configure("stream-idmp-duration", "5");
+    bench.configure("stream-idmp-maxsize", "3");
+    for number in 0..200 {
+        bench.run(&format!("XADD s IDMP p{number} i * a {number}"));
+    }
+    let tracked = |bench: &mut Bench| {
+        let told = bench.run("XINFO STREAM s");
+        let at = told.find("pids-tracked").unwrap() + "pids-tracked\", ".len();
+        told[at..]
+            .split(',')
+            .next()
+            .unwrap()
+            .parse::<u32>()
+            .unwrap()
+    };
+    assert!(
+        bench
+            .run("XINFO STREAM s")
+            .contains("\"idmp-duration\", 5, \"idmp-maxsize\", 3")
+    );
+    assert_eq!(tracked(&mut bench), 200);
+    bench.advance(4000);
+    let first = bench.run("XRANGE s - + COUNT 1");
+    let again = bench.run("XADD s IDMP p199 i * a again");
+    assert!(!first.contains(&again));
+    assert_eq!(
+        (bench.run("XLEN s"), tracked(&mut bench)),
+        ("200".to_owned(), 200)
+    );
+    bench.advance(2000);
+    // Those of all have ended: some are forgotten with each command, and what was not yet is found to have ended.
+    bench.run("XADD s IDMP p199 i * a 200");
+    assert_eq!(bench.run("XLEN s"), "201");
+    let left = tracked(&mut bench);
+    assert!((150..200).contains(&left), "{left}");
+    for number in 0..20 {
+        bench.run(&format!("XADD s IDMP q i{number} * a b"));
+    }
+    assert_eq!(tracked(&mut bench), 2);
+}
+
+#[test]
+fn xidmprecord_notes_the_entry_of_a_message() {
+    Bench::new().check(&[
+        ("XIDMPRECORD s p i 1-1", "ERR no such key"),
+        ("XADD s 1-1 a 1", "\"1-1\""),
+        ("XADD s 1-2 a 2", "\"1-2\""),
+        ("XIDMPRECORD s p i 1-3", "ERR No such message in stream"),
+        (
+            "XIDMPRECORD s '' i 1-1",
+            "ERR producer ID must be non-empty",
+        ),
+        (
+            "XIDMPRECORD s p '' 1-1",
+            "ERR idempotent ID must be non-empty",
+        ),
+        (
+            "XIDMPRECORD s p i x",
+            "ERR Invalid stream ID specified as stream command argument",
+        ),
+        ("XIDMPRECORD s p i 1-1", "OK"),
+        ("XIDMPRECORD s p i 1-1", "OK"),
+        (
+            "XIDMPRECORD s p i 1-2",
+            "ERR IID already exists for this producer with a different stream ID",
+        ),
+        ("SET t x", "OK"),
+        (
+            "XIDMPRECORD t p i 1-1",
+            "WRONGTYPE Operation against a key holding the wrong kind of value",
+        ),
+    ]);
+}

@@ -1,6 +1,6 @@
 //! What adds and deletes entries: `XADD`, `XTRIM`, `XDEL`, `XDELEX`, `XSETID` and `XCFGSET`.
 
-use larder_engine::{Event, Fields, StreamChange, StreamId, StreamMut};
+use larder_engine::{Event, Fields, StreamChange, StreamId, StreamMut, UnixMillis};
 
 use super::ids::{self, NewId};
 use super::trimming::{self, Chosen, Of, Options, Producing, References};
@@ -79,6 +79,17 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         run: Run::OnShard(xcfgset),
         ..WRITING
     },
+    CommandSpec {
+        name: "xidmprecord",
+        arity: 5,
+        flags: Flags::WRITE.with(Flags::DENYOOM).with(Flags::FAST),
+        keys: CHANGED_KEY,
+        since: "8.6.2",
+        syntax: "key pid iid stream-id",
+        summary: "Notes which entry a producer's message has.",
+        run: Run::OnShard(xidmprecord),
+        ..WRITING
+    },
 ];
 
 fn xadd(call: &mut ShardCall<'_>) -> CommandResult {
@@ -109,7 +120,7 @@ fn xadd(call: &mut ShardCall<'_>) -> CommandResult {
         .producing
         .map(|producing| identify(&producing, &fields));
     if let Some((producer, iid)) = &message
-        && let Some(id) = known_message(&mut stream, producer, iid)?
+        && let Some(id) = known_message(&mut stream, (producer, iid), now)?
     {
         ids::show(&mut call.reply, id);
         stream.close(1, &[]);
@@ -180,8 +191,8 @@ fn identify(producing: &Producing<'_>, fields: &[u8]) -> (Vec<u8>, Vec<u8>) {
 /// The entry that a message has already, which is noted.
 fn known_message(
     stream: &mut StreamMut<'_>,
-    producer: &[u8],
-    iid: &[u8],
+    (producer, iid): (&[u8], &[u8]),
+    now: UnixMillis,
 ) -> Result<Option<StreamId>, ErrorReply> {
     stream.forget_ended();
     let Some(view) = stream.as_ref() else {
@@ -190,6 +201,10 @@ fn known_message(
     let Some(id) = view.produced(producer, iid) else {
         return Ok(None);
     };
+    if view.has_production_ended(id, now) {
+        stream.change(&StreamChange::Forgotten { producer, iid })?;
+        return Ok(None);
+    }
     let mut marks = view.marks();
     marks.iids_duplicate = marks.iids_duplicate.saturating_add(1);
     stream.change(&StreamChange::Marks(marks))?;
@@ -395,6 +410,42 @@ fn xcfgset(call: &mut ShardCall<'_>) -> CommandResult {
     });
     stream.close(u64::from(set == Ok(true)), &[]);
     set?;
+    call.reply.ok();
+    Ok(())
+}
+
+fn xidmprecord(call: &mut ShardCall<'_>) -> CommandResult {
+    let id = ids::id(call.args.at(4), 0)?;
+    let (producer, iid) = (call.args.at(2), call.args.at(3));
+    if producer.is_empty() {
+        return Err(errors::RECORD_PRODUCER);
+    }
+    if iid.is_empty() {
+        return Err(errors::RECORD_IID);
+    }
+    let key = call.key(1);
+    let mut stream = call.shard.stream_mut(call.db, key)?;
+    let known = match stream.as_ref() {
+        None => Err(all_errors::NO_SUCH_KEY),
+        Some(view) if !view.contains(id) => Err(errors::RECORD_NO_ENTRY),
+        Some(view) => match view.produced(producer, iid) {
+            Some(other) if other != id => Err(errors::RECORD_OTHER_ENTRY),
+            known => Ok(known.is_some()),
+        },
+    };
+    let noted = known.and_then(|is_known| {
+        if !is_known {
+            stream.change(&StreamChange::Produced {
+                producer,
+                iid,
+                id,
+                is_oldest: false,
+            })?;
+        }
+        Ok(!is_known)
+    });
+    stream.close(u64::from(noted == Ok(true)), &[]);
+    noted?;
     call.reply.ok();
     Ok(())
 }

@@ -102,7 +102,9 @@ impl Core {
             number,
         };
         let head = recipient.head(ticket, Work::Command(command), None);
-        self.queue_attempt(here, head, number, (command, keep_resolved(args, resolved)));
+        let again_in_ms = resolved.again_in_ms;
+        let kept = keep_resolved(args, resolved);
+        self.queue_attempt(here, head, number, (command, kept), again_in_ms);
     }
 
     /// Sends a command whose keys all live on core `core` there, where the attempts are made.
@@ -215,8 +217,10 @@ impl Core {
         let number = WaitNumber(self.state.shared.next_wait());
         let ticket = Ticket::Wait { session, number };
         let head = RequestHead { ticket, ..*request };
-        let kept = keep_resolved(args, waits.flatten());
-        self.queue_attempt(from, head, number, (command, kept));
+        let resolved = waits.unwrap_or_default();
+        let again_in_ms = resolved.again_in_ms;
+        let kept = keep_resolved(args, resolved);
+        self.queue_attempt(from, head, number, (command, kept), again_in_ms);
         self.outboxes
             .to(from)
             .answer(ticket, |out| out.push(WaitWord::Parked as u8));
@@ -364,7 +368,7 @@ fn blocked_seq(session: &Session) -> crate::session::ReplySeq {
 
 /// The arguments for the next attempt.
 pub(in crate::dispatch::core) fn keep_resolved(args: Args<'_>, resolved: Resolved) -> KeptArgs {
-    match resolved {
+    match resolved.args {
         Some(words) => keep(words.iter().map(Vec::as_slice)),
         None => keep_args(args),
     }

@@ -3,7 +3,7 @@
 
 use larder_engine::{Access, DbIndex};
 
-use crate::command::{Args, Attempted, Command, Turn};
+use crate::command::{Args, Attempted, Command, Resolved, Turn};
 use crate::dispatch::blocking::key_queues::{Behind, KeyWaiter};
 use crate::dispatch::blocking::word::{WaitWord, write_moved};
 use crate::dispatch::core::Core;
@@ -51,10 +51,13 @@ impl Core {
         head: RequestHead,
         number: WaitNumber,
         (command, args): (&'static Command, KeptArgs),
+        again_in_ms: Option<u64>,
     ) {
         let request = Self::wait_request(command, args.as_args(), number);
         self.add_wait(to, head, request, || args);
         self.key_queues.note_tried(number);
+        self.key_queues
+            .set_alarm(number, self.alarm_in(again_in_ms));
     }
 
     fn add_wait(
@@ -260,7 +263,7 @@ impl Core {
         let is_own = to == self.state.id;
         let own = is_own.then(|| self.state.sessions.take_out(served.session));
         let (state, options) = (&mut self.state, CallOptions::of(&head));
-        let mut resolved = None;
+        let mut resolved = Resolved::AS_BEFORE;
         let mut make = |out: &mut Vec<u8>| match attempt(
             state,
             out,
@@ -294,7 +297,8 @@ impl Core {
         if answered.is_some() && head.reading == Reading::Remembered {
             self.state.remember(command.spec, &args.as_args(), served);
         }
-        if let Some(words) = resolved {
+        let alarm = self.alarm_in(resolved.again_in_ms);
+        if let Some(words) = resolved.args {
             self.budget.let_go(wait.memory_bytes());
             wait.go_on_from(keep(words.iter().map(Vec::as_slice)));
             self.budget.keep(wait.memory_bytes());
@@ -305,7 +309,47 @@ impl Core {
                 self.owe(to, served.session, bytes);
                 self.leave_queues(number, &wait);
             }
-            None => self.key_queues.put_back(number, wait),
+            None => {
+                self.key_queues.put_back(number, wait);
+                self.key_queues.set_alarm(number, alarm);
+            }
+        }
+    }
+
+    /// When a wait is looked at again though no key is written, in milliseconds of the monotonic clock.
+    pub(in crate::dispatch::core) fn alarm_in(&self, again_in_ms: Option<u64>) -> Option<u64> {
+        let now_ms = self.state.clock.monotonic_ms();
+        again_in_ms.map(|millis| now_ms.saturating_add(millis))
+    }
+
+    /// Gives those their turn who are to look again by now. Whether there were any.
+    #[inline]
+    pub(in crate::dispatch::core) fn ring_alarms(&mut self, now_ms: u64) -> bool {
+        let alarms = [
+            self.key_queues.alarms().next(),
+            self.blocked.alarms().next(),
+        ];
+        let is_due = alarms.into_iter().flatten().any(|alarm| alarm <= now_ms);
+        if is_due {
+            self.ring(now_ms);
+        }
+        is_due
+    }
+
+    #[cold]
+    fn ring(&mut self, now_ms: u64) {
+        while let Some(number) = self.key_queues.alarms_mut().take_due(now_ms) {
+            // All its keys are here, and an attempt looks at all of them.
+            let wait = self.key_queues.get(number);
+            let place = wait.and_then(|wait| Some((wait.head.db, wait.keys.first()?.clone())));
+            if let Some((db, key)) = place {
+                let hash = self.state.shard.hasher().hash(&key);
+                self.key_queues.note_written(hash);
+                self.serve(db, &key, None);
+            }
+        }
+        while let Some(number) = self.blocked.alarms_mut().take_due(now_ms) {
+            self.wait_woken(number);
         }
     }
 

@@ -128,8 +128,9 @@ impl Core {
         session: Option<&mut Session>,
         recipient: Recipient,
         attempt: Attempt,
-        locks: &LocksHeld,
+        (locks, again_in_ms): (&LocksHeld, Option<u64>),
     ) {
+        let alarm = self.alarm_in(again_in_ms);
         let Attempt { terms, which } = attempt;
         match (which, session) {
             (Which::InExec, Some(session)) => {
@@ -139,11 +140,13 @@ impl Core {
             (Which::InExec, None) => unreachable!("a session stays until its `EXEC` is over"),
             (Which::First(args), Some(session)) => {
                 session.at_barrier = false;
-                self.block(session, recipient, args, terms, locks);
+                let number = self.block(session, recipient, args, terms, locks);
+                self.blocked.set_alarm(number, alarm);
             }
             (Which::First(_), None) => self.unlock(recipient.session, locks),
             (Which::Again(number), session) => {
                 self.attempt_again_found_nothing(number, session, recipient, locks);
+                self.blocked.set_alarm(number, alarm);
                 self.unlock(recipient.session, locks);
             }
         }
@@ -182,7 +185,7 @@ impl Core {
         args: KeptArgs,
         mut terms: Terms,
         locks: &LocksHeld,
-    ) {
+    ) -> WaitNumber {
         // Messages that came during the attempt are not to wait for a reply that may be long in coming.
         session.output.fill(terms.seq, |_| ());
         terms.seq = session.output.expect();
@@ -190,6 +193,7 @@ impl Core {
         let number = WaitNumber(self.state.shared.next_wait());
         self.block_session(session, recipient.command, terms, Some(number), None);
         self.register_wait(number, recipient, args, terms, locks);
+        number
     }
 
     /// Tells the cores of the keys who waits.

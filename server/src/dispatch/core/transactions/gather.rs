@@ -406,12 +406,12 @@ impl Core {
                         let (gather, _, part_bytes) = self.gathers.end(id);
                         self.budget.let_go(part_bytes);
                         let mut attempt = gather.attempt.expect("only such a command waits");
-                        if let Some(words) = resolved {
+                        if let Some(words) = resolved.args {
                             let args = keep(words.iter().map(Vec::as_slice));
                             self.go_on_from(&mut attempt, args);
                         }
-                        let locks = &gather.locks;
-                        return self.attempt_found_nothing(session, recipient, *attempt, locks);
+                        let found = (&gather.locks, resolved.again_in_ms);
+                        return self.attempt_found_nothing(session, recipient, *attempt, found);
                     }
                     Err(error) => {
                         reply.clear();

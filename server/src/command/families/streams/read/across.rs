@@ -13,7 +13,7 @@ use super::show::{self, Start};
 use super::{Reading, begin_list};
 use crate::command::families::streams::ids;
 use crate::command::families::transfer::Answer;
-use crate::command::{Args, CoreCall, CoreFn, CoreRequest, Round, Rounds, Turn};
+use crate::command::{Args, CoreCall, CoreFn, CoreRequest, Resolved, Round, Rounds, Turn};
 use crate::resp::{ErrorReply, Reply};
 use crate::routing::{CoreId, SlotMap};
 
@@ -44,6 +44,7 @@ pub(super) fn begin(
         parts,
         served: 0,
         shown: Vec::new(),
+        again_in_ms: None,
         step: Step::Nothing,
     }))
 }
@@ -67,6 +68,8 @@ struct Across {
     /// How many streams have something, and what is replied of these.
     served: usize,
     shown: Vec<u8>,
+    /// When something will be claimed, if nothing is read before.
+    again_in_ms: Option<u64>,
     step: Step,
 }
 
@@ -115,6 +118,8 @@ impl Across {
             if let (b"$", Start::Behind(last)) = (&id[..], found.from) {
                 *id = ids::text(last);
             }
+            let sooner = self.again_in_ms.into_iter().chain(found.again_in_ms);
+            self.again_in_ms = sooner.min();
             given.push(found.given.to_vec());
         }
         Ok(given)
@@ -122,7 +127,10 @@ impl Across {
 
     fn end(&mut self, reply: &mut Reply<'_>) -> Round {
         if self.served == 0 && self.waits {
-            return Round::Wait(Some(std::mem::take(&mut self.args)));
+            return Round::Wait(Resolved {
+                args: Some(std::mem::take(&mut self.args)),
+                again_in_ms: self.again_in_ms,
+            });
         }
         if self.served == 0 {
             reply.null_array();
@@ -164,12 +172,14 @@ impl Rounds for Across {
 /// What a core has found of a stream.
 ///
 /// ```text
-///  | length (4) | 1 | from where on: 0, or 1 | id (16) | length (4) | what was given | 1, and what is replied │ 0 |
+///  | length (4) | 1 | from where on: 0, or 1 | id (16) | in how many milliseconds to look again (8), or 0
+///                   | length (4) | what was given | 1, and what is replied │ 0 |
 ///               | 2 | error text |
 /// ```
 #[derive(Debug, PartialEq, Eq)]
 struct Found<'a> {
     from: Start,
+    again_in_ms: Option<u64>,
     given: &'a [u8],
     shown: Option<&'a [u8]>,
 }
@@ -183,6 +193,7 @@ impl<'a> Found<'a> {
         out.push(u8::from(self.from != Start::New));
         out.extend_from_slice(&id.ms.to_le_bytes());
         out.extend_from_slice(&id.seq.to_le_bytes());
+        out.extend_from_slice(&self.again_in_ms.unwrap_or(0).to_le_bytes());
         out.extend_from_slice(&(self.given.len() as u32).to_le_bytes());
         out.extend_from_slice(self.given);
         out.push(u8::from(self.shown.is_some()));
@@ -200,7 +211,7 @@ impl<'a> Found<'a> {
             unreachable!("something is found of every stream, or it fails")
         };
         let [is_behind] = take(&mut found);
-        let [ms, seq] = [0, 1].map(|_| u64::from_le_bytes(take(&mut found)));
+        let [ms, seq, again_in_ms] = [0; 3].map(|_| u64::from_le_bytes(take(&mut found)));
         let len = u32::from_le_bytes(take(&mut found)) as usize;
         let given = found.split_off(..len).expect("so much was written");
         let [is_shown] = take(&mut found);
@@ -209,6 +220,7 @@ impl<'a> Found<'a> {
                 0 => Start::New,
                 _ => Start::Behind(StreamId::new(ms, seq)),
             },
+            again_in_ms: (again_in_ms != 0).then_some(again_in_ms),
             given,
             shown: (is_shown != 0).then_some(found),
         })
@@ -269,8 +281,13 @@ fn show_streams(call: &mut CoreCall<'_>) -> Result<(), ErrorReply> {
             (Some(found), Some(_)) => found.write(&mut given),
             _ => {}
         }
+        let place = (&mut core.shard, call.db, key);
+        let waits = found.is_none() && reading.block.is_some();
         let found = Found {
             from,
+            again_in_ms: waits
+                .then(|| show::claimable_in_ms(place, &reading))
+                .flatten(),
             given: &given,
             shown: found.is_some().then_some(&shown[..]),
         };
@@ -306,11 +323,13 @@ mod tests {
         let founds = [
             Found {
                 from: Start::New,
+                again_in_ms: Some(7),
                 given: b"given",
                 shown: Some(b"shown"),
             },
             Found {
                 from: Start::Behind(StreamId::new(3, u64::MAX)),
+                again_in_ms: None,
                 given: b"",
                 shown: None,
             },

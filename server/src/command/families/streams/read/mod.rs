@@ -24,8 +24,8 @@ use larder_engine::{Kind, WakesOn};
 
 use super::ids;
 use crate::command::{
-    Args, Attempted, Blocking, Category, CommandSpec, Flags, Group, KeyFlags, KeySpec, Keys, Run,
-    ShardCall, Turn, WaitLimit,
+    Args, Attempted, Blocking, Category, CommandSpec, Flags, Group, KeyFlags, KeySpec, Keys,
+    Resolved, Run, ShardCall, Turn, WaitLimit,
 };
 use crate::resp::errors::{self as all_errors, streams as errors};
 use crate::resp::{ErrorReply, Reply};
@@ -218,7 +218,7 @@ fn attempt(call: &mut ShardCall<'_>, turn: Turn) -> Result<Attempted, ErrorReply
             Ok(found) => from.push(found),
             // Who waits for a stream alone waits on past what is none.
             Err(error) if waits_past(&reading, turn, &error) => {
-                return Ok(Attempted::Wait(None));
+                return Ok(Attempted::Wait(Resolved::AS_BEFORE));
             }
             Err(error) => return Err(error),
         }
@@ -245,7 +245,13 @@ fn attempt(call: &mut ShardCall<'_>, turn: Turn) -> Result<Attempted, ErrorReply
     }
     call.reply.rewind(mark);
     if reading.block.is_some() {
-        return Ok(Attempted::Wait(resolved(&call.args, &reading, &from)));
+        let again_in_ms = (0..reading.streams).filter_map(|number| {
+            let key = call.key(reading.key_at(number));
+            show::claimable_in_ms((call.shard, call.db, key), &reading)
+        });
+        let again_in_ms = again_in_ms.min();
+        let args = resolved(&call.args, &reading, &from);
+        return Ok(Attempted::Wait(Resolved { args, again_in_ms }));
     }
     call.reply.null_array();
     Ok(Attempted::Done)

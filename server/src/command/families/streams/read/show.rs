@@ -13,6 +13,9 @@ use crate::observe::Stats;
 use crate::resp::errors::streams as errors;
 use crate::resp::{ErrorReply, Reply};
 
+/// However soon something will be claimed, it is looked for no sooner, in milliseconds.
+const LOOK_AGAIN_MIN_MS: i64 = 1;
+
 /// From where on a stream is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Start {
@@ -85,6 +88,27 @@ pub(super) fn show(
         }
         Start::New => show_new((&view, &group, key), (reading, most, now), reply),
     }
+}
+
+/// In how many milliseconds something of a stream that has nothing for a group now will have been pending for so long that it is claimed; by then
+/// it is looked for again, if nothing is pending yet.
+pub(super) fn claimable_in_ms(
+    (shard, db, key): (&mut Shard, DbIndex, Key<'_>),
+    reading: &Reading<'_>,
+) -> Option<u64> {
+    let (idle, (group, _)) = reading.claims_after.zip(reading.group)?;
+    let now = shard.now();
+    let view = shard.stream(db, key, Access::Peek).ok()??;
+    let oldest = view.group(group)?.pending_since(UnixMillis(i64::MAX), 1);
+    let millis = match oldest.first() {
+        Some(oldest) => oldest
+            .delivered_at
+            .0
+            .saturating_add(idle)
+            .saturating_sub(now.0),
+        None => idle,
+    };
+    Some(millis.max(LOOK_AGAIN_MIN_MS).unsigned_abs())
 }
 
 /// Begins what is written of a stream: a pair in an array, or of a map.
