@@ -51,7 +51,7 @@ static OF_ALL_LOGS: &[CommandSpec] = &[
         summary: "Returns entries of a log of commands, newest first.",
         complexity: "O(N) where N is the number of entries returned",
         run: Run::EveryCore {
-            each: |call| get_part(call, Asked::of_get(&call.args)),
+            each: |call| get_part(call, Asked::of_get(&call.args).ok()),
             merge: |args, parts, reply| get_reply(Asked::of_get(args)?, parts, reply),
         },
         ..OF_A_LOG
@@ -74,7 +74,7 @@ static OF_ALL_LOGS: &[CommandSpec] = &[
         ],
         summary: "Returns the number of entries of a log of commands.",
         run: Run::EveryCore {
-            each: |call| len_part(call, parse_kind(call.args.at(2))),
+            each: |call| len_part(call, parse_kind(call.args.at(2)).ok()),
             merge: |args, parts, reply| parse_kind(args.at(2)).map(|_| len_reply(parts, reply)),
         },
         ..OF_A_LOG
@@ -85,7 +85,7 @@ static OF_ALL_LOGS: &[CommandSpec] = &[
         summary: "Forgets all entries of a log of commands.",
         complexity: "O(N) where N is the number of entries in the commandlog",
         run: Run::EveryCore {
-            each: |call| reset_part(call, parse_kind(call.args.at(2))),
+            each: |call| reset_part(call, parse_kind(call.args.at(2)).ok()),
             merge: |args, _, reply| parse_kind(args.at(2)).map(|_| reply.ok()),
         },
         ..OF_A_LOG
@@ -104,7 +104,7 @@ static OF_THE_SLOW_LOG: &[CommandSpec] = &[
         summary: "Returns entries of the slow log, newest first.",
         complexity: "O(N) where N is the number of entries returned",
         run: Run::EveryCore {
-            each: |call| get_part(call, Asked::of_slow(&call.args)),
+            each: |call| get_part(call, Asked::of_slow(&call.args).ok()),
             merge: |args, parts, reply| get_reply(Asked::of_slow(args)?, parts, reply),
         },
         ..CommandSpec::BASE
@@ -132,7 +132,7 @@ static OF_THE_SLOW_LOG: &[CommandSpec] = &[
         since: "2.2.12",
         summary: "Returns the number of entries of the slow log.",
         run: Run::EveryCore {
-            each: |call| len_part(call, Ok(LogKind::Slow)),
+            each: |call| len_part(call, Some(LogKind::Slow)),
             merge: |_, parts, reply| {
                 len_reply(parts, reply);
                 Ok(())
@@ -150,7 +150,7 @@ static OF_THE_SLOW_LOG: &[CommandSpec] = &[
         summary: "Forgets all entries of the slow log.",
         complexity: "O(N) where N is the number of entries in the slowlog",
         run: Run::EveryCore {
-            each: |call| reset_part(call, Ok(LogKind::Slow)),
+            each: |call| reset_part(call, Some(LogKind::Slow)),
             merge: |_, _, reply| {
                 reply.ok();
                 Ok(())
@@ -231,6 +231,7 @@ fn parse_count(count: &[u8]) -> Result<usize, ErrorReply> {
 }
 
 /// Which entries are asked for.
+#[derive(Clone, Copy)]
 struct Asked {
     kind: LogKind,
     count: usize,
@@ -259,8 +260,8 @@ impl Asked {
 }
 
 /// How many entries the log may hold, then a core's, newest first. Nothing, if nothing can be asked for so.
-fn get_part(call: &mut CoreCall<'_>, asked: Result<Asked, ErrorReply>) {
-    let Ok(Asked { kind, count }) = asked else {
+fn get_part(call: &mut CoreCall<'_>, asked: Option<Asked>) {
+    let Some(Asked { kind, count }) = asked else {
         return;
     };
     let max = limits(&call.core.config, kind).max_len;
@@ -298,8 +299,8 @@ fn get_reply(asked: Asked, parts: &[&[u8]], reply: &mut Reply<'_>) -> CommandRes
     Ok(())
 }
 
-fn len_part(call: &mut CoreCall<'_>, kind: Result<LogKind, ErrorReply>) {
-    let Ok(kind) = kind else {
+fn len_part(call: &mut CoreCall<'_>, kind: Option<LogKind>) {
+    let Some(kind) = kind else {
         return;
     };
     let mut part = PartWriter(call.out);
@@ -318,8 +319,8 @@ fn len_reply(parts: &[&[u8]], reply: &mut Reply<'_>) {
     reply.count(len.min(max));
 }
 
-fn reset_part(call: &mut CoreCall<'_>, kind: Result<LogKind, ErrorReply>) {
-    if let Ok(kind) = kind {
+fn reset_part(call: &mut CoreCall<'_>, kind: Option<LogKind>) {
+    if let Some(kind) = kind {
         call.core.observed.command_logs.of_mut(kind).reset();
     }
 }

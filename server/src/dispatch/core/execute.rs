@@ -131,6 +131,9 @@ impl Core {
     #[inline]
     fn is_plain_together(&self, command: &Command, args: Args<'_>, target: Target) -> bool {
         let has_one_key = args.len() == 2 && target.first_key.is_known();
+        if command.steps.is_some() {
+            return false;
+        }
         match self.runs_plainly(command) {
             true => has_one_key || self.state.shared.slots.cores() == 1,
             false => has_one_key && command.spec.is_constant_with_one_key,
