@@ -148,9 +148,9 @@ pub(super) fn one<'a, C: ChosenFrom<'a>>(from: C, random: &mut Random) -> Option
 ///
 /// # Errors
 /// They are more than a reply holds.
-fn several<C: Chooses>(
+fn several<'a, C: Chooses>(
     chooses: &C,
-    from: C::From<'_>,
+    from: C::From<'a>,
     count: i64,
     random: &mut Random,
     reply: &mut Reply<'_>,
@@ -169,7 +169,9 @@ fn several<C: Chooses>(
         elements: reply.mark(),
         reply: reply.reborrow(),
         written: 0,
-        write: |reply: &mut Reply<'_>, element: &_| chooses.write(reply, element),
+        write: |reply: &mut Reply<'_>, element: &<C::From<'a> as ChosenFrom<'a>>::Element| {
+            chooses.write(reply, element);
+        },
     };
     if count < 0 {
         repeated(from, wanted, random, &mut chosen)?;

@@ -109,7 +109,7 @@ impl<C: Chooses> Shown for Choosing<C> {
                     && let Some(drawn) = draw()
                 {
                     let drawn = drawn.expect("all are shown");
-                    let name = C::From::name(&drawn);
+                    let name = <C::From<'_> as ChosenFrom<'_>>::name(&drawn);
                     if taken.insert(name.to_vec()) {
                         *taken_bytes += name.len();
                         step.add(|reply| chooses.write(reply, &drawn))?;
