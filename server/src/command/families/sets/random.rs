@@ -145,7 +145,7 @@ impl Shown for PoppedAll {
         };
         let mut fits = Ok(());
         while !step.is_full() {
-            let next = set.scan(self.from, choose::SCAN_ELEMENTS, &mut |member| {
+            let next = set.scan(self.from, &mut |member| {
                 if fits.is_ok() {
                     fits = step.add(|reply| reply.bulk(member));
                 }
