@@ -66,7 +66,7 @@ DEFAULT_UNITS = {
         "pubsub", "tracking", "scripting", "functions", "type/list", "type/list-3", "type/set", "type/zset", "sort", "hyperloglog", "geo",
         "type/stream", "type/stream-cgroups",
     ],
-    "own": ["querybuf", "pubsubshard"],
+    "own": ["info", "limits", "obuf-limits", "querybuf", "latency-monitor", "pubsubshard"],
 }
 
 # The tags left out, as the suite understands them. querybuf and type/list-2 consist of slow tests only.

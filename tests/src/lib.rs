@@ -11,6 +11,7 @@
 //! * [`dialogue`] reads, replays and blesses the golden dialogues under `cases/`.
 //! * [`history`] plays concurrent clients, records what they saw and checks that it is strictly serializable.
 //! * [`hyperloglogs`] are strings of arbitrary bytes that commands take for HyperLogLogs, or refuse.
+//! * [`ranges`] has commands take ranges whose ends are arbitrary bytes.
 //! * [`stirred`] drives cores without sockets, one at a time a step of its turn, with mail that takes its time;
 //!   [`history::simulated`] plays the same clients there, and a seed gives the same history again.
 //! * [`transfer`] has clients move money between accounts, and count it; both use [`fragile`] connections.
@@ -38,6 +39,7 @@ pub mod placed;
 pub mod programs;
 pub mod quoting;
 pub mod random;
+pub mod ranges;
 pub mod resp;
 pub mod scratch;
 pub mod server;

@@ -122,7 +122,7 @@ impl Maker<'_> {
     fn zadd(&mut self, command: Command) -> Command {
         if self.random.one_in(8) {
             // So that ranges of names mean something.
-            let members = self.some_scored(12);
+            let members = self.different_scored(12);
             let command = Command::of(&["ZADD"]).key(ALIKE.as_bytes());
             return members
                 .iter()

@@ -1,9 +1,9 @@
 //! Commands of streams. Ids are given, so that both servers have the same; of what tells of times the rest is compared.
 //!
 //! Left out: `XADD` with `IDMP`, which gives ids by the clock, and `CLAIM` of `XREADGROUP`, whose replies have times among entries;
-//! beside a Redis before 8.6 `XINFO`, which has more fields since; before 7.2 `XSETID` to an id that may be below a deleted one, a
-//! consumer that waits, and an entry that is trimmed at once while somebody waits, who gets an empty reply; and
-//! `XGROUP CREATECONSUMER`, since who claims nothing was no consumer.
+//! beside a Redis before 8.6, `XINFO`, which has more fields since; before 7.2, `XSETID` to an id that may be below a deleted one,
+//! which is refused since, consumers that wait, and `XGROUP CREATECONSUMER`, since who found nothing was no consumer, and an entry that
+//! is trimmed at once while somebody waits, who got an empty reply.
 
 use super::Maker;
 use crate::differential::step::{Command, Promise};
