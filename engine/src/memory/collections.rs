@@ -125,7 +125,7 @@ impl Collections {
         self.root(owner).structure.stream()
     }
 
-    /// Has `change` change a collection that is no list.
+    /// Has `change` change a collection.
     ///
     /// # Panics
     /// As [`Self::root`].
@@ -137,8 +137,13 @@ impl Collections {
     ) -> T {
         let structure = &mut self.root_mut(owner).structure;
         let (lists, payload) = (structure.list_bytes(), structure.payload_bytes());
+        let was_trimmed = structure.has_some_to_reclaim();
         let result = change(structure);
         let (are_lists, is_payload) = (structure.list_bytes(), structure.payload_bytes());
+        if structure.has_some_to_reclaim() && !was_trimmed {
+            self.trimmed.push(owner);
+            self.slot_bytes = self.count_slot_bytes();
+        }
         self.list_bytes = self.list_bytes - lists + are_lists;
         self.payload_bytes = self.payload_bytes - payload + is_payload;
         result
@@ -154,18 +159,7 @@ impl Collections {
         owner: Owner,
         change: impl FnOnce(&mut List) -> T,
     ) -> T {
-        let list = self.root_mut(owner).structure.list_mut();
-        let (lists, payload) = (list.list_bytes(), list.payload_bytes());
-        let was_trimmed = list.has_some_to_reclaim();
-        let result = change(list);
-        let (are_lists, is_payload) = (list.list_bytes(), list.payload_bytes());
-        if list.has_some_to_reclaim() && !was_trimmed {
-            self.trimmed.push(owner);
-            self.slot_bytes = self.count_slot_bytes();
-        }
-        self.list_bytes = self.list_bytes - lists + are_lists;
-        self.payload_bytes = self.payload_bytes - payload + is_payload;
-        result
+        self.change(owner, |structure| change(structure.list_mut()))
     }
 
     /// An empty collection for a value of this kind.

@@ -179,9 +179,9 @@ impl Stream {
         let group = self.groups.remove(number);
         self.state_bytes = self.state_bytes - before + self.groups.bytes();
         self.state_bytes -= group.consumers.bytes();
-        self.forest.clear(heap, group.pending);
+        self.forest.fell(heap, group.pending);
         for (_, _, consumer) in group.consumers.iter() {
-            self.forest.clear(heap, consumer.own);
+            self.forest.fell(heap, consumer.own);
         }
     }
 
@@ -316,14 +316,6 @@ impl Stream {
 }
 
 impl Forest {
-    /// Takes a tree out with all its records.
-    fn clear(&mut self, heap: &mut Heap, id: TreeId) {
-        while self.tree(id).root != NONE {
-            self.remove_first_leaf(heap, id);
-        }
-        self.uproot(id);
-    }
-
     /// Takes a tree out with all its records, and those of the same ids in another.
     fn take_all(&mut self, heap: &mut Heap, id: TreeId, other: TreeId) {
         while self.tree(id).root != NONE {

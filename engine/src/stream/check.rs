@@ -65,6 +65,9 @@ impl Stream {
                 },
             );
         }
+        for id in self.forest.felled() {
+            assert!(trees.insert(id.0));
+        }
         assert_eq!(trees, self.forest.trees().map(|id| id.0).collect());
         assert_eq!(state_bytes, self.state_bytes);
     }

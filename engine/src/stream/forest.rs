@@ -21,6 +21,8 @@ use crate::{Direction, StoreError};
 const HEIGHT_MAX: usize = 32;
 /// No node.
 pub(super) const NONE: u32 = u32::MAX;
+/// A tree of no more leaves is freed at once.
+const FREED_AT_ONCE_LEAVES: u32 = 16;
 /// Room of the first leaf, and the least by which one grows at its end.
 const ROOM_MIN_BYTES: usize = 48;
 /// A block becomes shorter when more than an eighth and so many bytes lie idle.
@@ -77,6 +79,8 @@ pub(super) struct Forest {
     pub(super) holdings: Holdings,
     trees: Vec<Option<Tree>>,
     vacant: Vec<TreeId>,
+    /// Trees that are read no more, and wait to be freed.
+    felled: Vec<TreeId>,
     /// Bytes of the records in leaves, and of what lies elsewhere of them.
     pub(super) payload_bytes: u64,
     pub(super) long_names: LongNames,
@@ -126,6 +130,7 @@ impl Forest {
             holdings: Holdings::new(owner),
             trees: Vec::new(),
             vacant: Vec::new(),
+            felled: Vec::new(),
             payload_bytes: 0,
             long_names: LongNames::default(),
             scratch: Vec::new(),
@@ -135,7 +140,7 @@ impl Forest {
     /// Bytes of lists, which are not in the arena.
     pub(super) fn list_bytes(&self) -> u64 {
         let trees = self.trees.capacity() * size_of::<Option<Tree>>();
-        let vacant = self.vacant.capacity() * size_of::<TreeId>();
+        let vacant = (self.vacant.capacity() + self.felled.capacity()) * size_of::<TreeId>();
         let lists = trees + vacant + self.long_names.list_bytes() + self.scratch.capacity();
         self.table.list_bytes() + lists as u64
     }
@@ -169,6 +174,48 @@ impl Forest {
         assert_eq!(self.tree(id).root, NONE, "it has no nodes");
         self.trees[id.0 as usize] = None;
         self.vacant.push(id);
+    }
+
+    /// A tree is read no more: it is freed in slices, unless it is small.
+    pub(super) fn fell(&mut self, heap: &mut Heap, id: TreeId) {
+        match self.tree(id).leaves > FREED_AT_ONCE_LEAVES {
+            true => self.felled.push(id),
+            false => self.clear(heap, id),
+        }
+    }
+
+    /// Takes a tree out with all its records.
+    fn clear(&mut self, heap: &mut Heap, id: TreeId) {
+        while self.tree(id).root != NONE {
+            self.remove_first_leaf(heap, id);
+        }
+        self.uproot(id);
+    }
+
+    /// Trees that are read no more.
+    pub(super) fn felled(&self) -> &[TreeId] {
+        &self.felled
+    }
+
+    /// Frees some of what is read no more, about `budget` blocks; how many those were, `None` if none was left.
+    pub(super) fn free_felled(&mut self, heap: &mut Heap, budget: u32) -> Option<u32> {
+        let before = self.table.len();
+        while before - self.table.len() < budget
+            && let Some(&id) = self.felled.last()
+        {
+            match self.tree(id).root {
+                NONE => {
+                    self.felled.pop();
+                    self.uproot(id);
+                }
+                _ => drop(self.remove_first_leaf(heap, id)),
+            }
+        }
+        if self.felled.is_empty() {
+            self.felled = Vec::new();
+        }
+        let freed = before - self.table.len();
+        (freed > 0).then_some(freed)
     }
 
     #[inline(always)]

@@ -278,7 +278,10 @@ impl Play<'_> {
             3 => self.add_many(),
             4 | 5 => self.remove(),
             6 => self.trim(),
-            7 => self.change_marks(),
+            7 => {
+                self.change_marks();
+                self.stream.reclaim(&mut self.heap, step.into());
+            }
             8 => self.change_group(),
             9 => self.change_consumer(),
             10 | 11 => self.deliver_many(),

@@ -16,6 +16,17 @@ impl Stream {
         self.forest.block_moved(heap, kind, from, to);
     }
 
+    /// Whether there are trees that are read no more, and wait to be freed.
+    #[inline]
+    pub(crate) fn has_some_to_reclaim(&self) -> bool {
+        !self.forest.felled().is_empty()
+    }
+
+    /// Frees some of them, about `budget` blocks; how many those were, `None` if none was left.
+    pub(crate) fn reclaim(&mut self, heap: &mut Heap, budget: u32) -> Option<u32> {
+        self.forest.free_felled(heap, budget)
+    }
+
     /// Frees some of a stream that is in use no more, about `budget` blocks; how many those were, `None` if none was left. Meanwhile
     /// blocks may move, and nothing else is to be asked of it.
     pub(crate) fn dismantle(&mut self, heap: &mut Heap, budget: u32) -> Option<u32> {

@@ -322,3 +322,60 @@ fn long_names_are_kept_once_and_freed_with_the_last_leaf_that_has_them() {
         assert!(stream.block_bytes() <= most);
     }
 }
+
+#[test]
+fn a_group_that_is_gone_is_freed_in_slices() {
+    let mut heap = Heap::new(1 << 30).expect("address space");
+    let count = if cfg!(miri) { 3000 } else { 100_000 };
+    let mut stream = filled(&mut heap, count);
+    let entries = stream.block_bytes();
+    let (group, consumer) = (&b"group"[..], &b"me"[..]);
+    let made = [
+        StreamChange::Group {
+            group,
+            last_id: StreamId::MAX,
+            entries_read: None,
+        },
+        StreamChange::Consumer {
+            group,
+            consumer,
+            seen_at: UnixMillis(0),
+            active_at: None,
+        },
+    ];
+    for round in 0..2 {
+        made.iter()
+            .for_each(|change| apply(&mut stream, &mut heap, change));
+        for number in 0..count {
+            let id = StreamId::new(1_700_000_000_000 + number * 3, 0);
+            let pending = StreamChange::Pending {
+                group,
+                consumer,
+                id,
+                delivered_at: UnixMillis(id.ms as i64),
+                deliveries: 300,
+            };
+            apply(&mut stream, &mut heap, &pending);
+        }
+        let with_group = stream.block_bytes();
+        apply(&mut stream, &mut heap, &StreamChange::GroupGone { group });
+        stream.check(&heap);
+        assert!(stream.has_some_to_reclaim() && stream.view(&heap).group(group).is_none());
+        assert!(stream.block_bytes() > entries + (with_group - entries) / 2);
+        // It comes again while the old one is being freed.
+        if round == 0 {
+            continue;
+        }
+        let mut slices = 0;
+        while let Some(freed) = stream.reclaim(&mut heap, 8) {
+            assert!(freed <= 16, "{freed} blocks at once");
+            slices += 1;
+            if slices % 16 == 0 {
+                stream.check(&heap);
+            }
+        }
+        stream.check(&heap);
+        assert!(slices > 10 && !stream.has_some_to_reclaim());
+        assert_eq!(stream.block_bytes(), entries);
+    }
+}

@@ -97,6 +97,33 @@ fn commands(made: fn() -> work::commands::Case) -> Fed {
     prepared(made())
 }
 
+/// A server with a stream of so many entries.
+fn with_stream(entries: usize) -> Server {
+    let mut server = Server::new(1);
+    server.run(&pipelines((0..entries).map(data::xadd), 64));
+    server
+}
+
+/// Entries come behind those that there are.
+fn new_entries(pipeline: usize) -> Fed {
+    let adds = (KEYS..KEYS + OPERATIONS).map(data::xadd);
+    (with_stream(KEYS), pipelines(adds, pipeline))
+}
+
+/// Ten entries from any on.
+fn ranges(pipeline: usize) -> Fed {
+    let ranges = scattered(OPERATIONS, KEYS - 10).map(data::xrange);
+    warmed(with_stream(KEYS), pipelines(ranges, pipeline))
+}
+
+/// A consumer is given one entry after the other, and acknowledges it.
+fn taken(pipeline: usize) -> Fed {
+    let mut server = with_stream(KEYS);
+    server.run(&[data::xgroup()]);
+    let taken = (0..OPERATIONS).map(data::take_and_acknowledge);
+    (server, pipelines(taken, pipeline))
+}
+
 fn under_far_limit((server, input): Fed) -> Fed {
     warmed(server.under_far_limit(), input)
 }
@@ -264,6 +291,15 @@ fn set_add((mut server, input): Fed) -> Fed {
 #[bench::pfcount_sparse(args = (work::commands::pfcount_sparse), setup = commands)]
 #[bench::pfmerge_dense(args = (work::commands::pfmerge_dense), setup = commands)]
 fn of_type((mut server, input): Fed) -> Fed {
+    black_box(server.run(&input));
+    (server, input)
+}
+
+#[library_benchmark]
+#[bench::add_64(args = (64), setup = new_entries)]
+#[bench::range_of_10_64(args = (64), setup = ranges)]
+#[bench::take_and_acknowledge_64(args = (64), setup = taken)]
+fn stream((mut server, input): Fed) -> Fed {
     black_box(server.run(&input));
     (server, input)
 }
@@ -639,6 +675,7 @@ library_benchmark_group!(
         set_is_member,
         set_add,
         of_type,
+        stream,
         script,
         script_hop,
         hand_over,

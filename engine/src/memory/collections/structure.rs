@@ -149,11 +149,22 @@ impl Structure {
         }
     }
 
+    /// Whether blocks wait to be freed that it has cut off.
+    #[inline]
+    pub(crate) fn has_some_to_reclaim(&self) -> bool {
+        match self {
+            Self::Spiral(_) | Self::Sorted(_) => false,
+            Self::List(list) => list.has_some_to_reclaim(),
+            Self::Stream(stream) => stream.has_some_to_reclaim(),
+        }
+    }
+
     /// Frees at most about so many of them; how many they were, `None` when there are none left.
     pub(crate) fn reclaim(&mut self, heap: &mut Heap, budget: u32) -> Option<u32> {
         match self {
-            Self::Spiral(_) | Self::Sorted(_) | Self::Stream(_) => None,
+            Self::Spiral(_) | Self::Sorted(_) => None,
             Self::List(list) => list.reclaim(heap, budget),
+            Self::Stream(stream) => stream.reclaim(heap, budget),
         }
     }
 

@@ -45,7 +45,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[CommandSpec {
             keys: Keys::of(&[KeySpec::at(2, KeyFlags::RW.delete())]),
             syntax: "key group consumer",
             summary: "Deletes a consumer of a group, and what it has pending.",
-            complexity: "O(N*log(M)) where N is the number of entries it has pending, and M of all its group has.",
+            complexity: "O(N*log(M)) where N is the number of entries it has pending, and M of all its group has, in one step.",
             run: Run::OnShard(delete_consumer),
             ..WRITING
         },
@@ -55,7 +55,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[CommandSpec {
             keys: Keys::of(&[KeySpec::at(2, KeyFlags::RW.delete())]),
             syntax: "key group",
             summary: "Deletes a group of a stream.",
-            complexity: "O(N) where N is the number of entries the group has pending.",
+            complexity: "O(N) where N is the number of consumers; what is pending is freed in slices.",
             run: Run::OnShard(destroy),
             ..WRITING
         },

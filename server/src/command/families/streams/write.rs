@@ -31,7 +31,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         tips: &["nondeterministic_output"],
         syntax: "key <MAXLEN | MINID> [= | ~] threshold [LIMIT count] [KEEPREF | DELREF | ACKED]",
         summary: "Deletes entries from the beginning of a stream.",
-        complexity: "O(N) where N is the number of entries deleted; they go by whole leaves.",
+        complexity: "O(N) where N is the number of entries deleted; they go by whole leaves, in one step.",
         run: Run::OnShard(xtrim),
         ..WRITING
     },
@@ -42,7 +42,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         keys: DELETED_KEY,
         syntax: "key id [id ...]",
         summary: "Deletes entries of a stream, and returns how many there were.",
-        complexity: "O(log(N)) for each entry to delete.",
+        complexity: "O(log(N)) for each entry to delete, in one step.",
         run: Run::OnShard(xdel),
         ..WRITING
     },

@@ -53,6 +53,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         arity: -7,
         flags: Flags::WRITE.with(Flags::BLOCKING),
         keys: GROUP_KEYS,
+        complexity: "O(log(N)+M) for each stream, where N is the number of its entries, and M of those returned; with CLAIM M is the number of all that are pending, in one step.",
         syntax: "GROUP group consumer [COUNT count] [BLOCK milliseconds] [CLAIM min-idle-time] [NOACK] STREAMS key [key ...] id [id ...]",
         summary: "Gives a consumer entries of streams that its group has not been given yet, or those that it has pending. Waits until there are some, if told to.",
         // Those who wait for one group are served in their order.
