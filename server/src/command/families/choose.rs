@@ -7,10 +7,16 @@
 //! The number of elements may count some that are not shown, fields past their deadline. A walk that comes short for that has seen how
 //! many there are, and is done again; one who draws and finds too few of them lists those that are there.
 
+mod steps;
+
 use std::collections::HashSet;
+use std::fmt::Debug;
+
+use larder_engine::{DbIndex, Key, Shard, WrongType};
 
 use super::counts;
-use crate::command::{Args, Random};
+use super::pieces::AtOnce;
+use crate::command::{Args, Random, Steps};
 use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, Mark, REPLY_MAX_BYTES, Reply};
 
@@ -36,6 +42,14 @@ pub(super) trait ChosenFrom<'a>: Copy {
 
     /// Shows each.
     fn each(self, show: &mut dyn FnMut(Self::Element));
+
+    /// Shows some from a cursor, zero at first, on; where to go on, if there are others. Each is shown once while nothing changes.
+    fn scan(self, cursor: u64, show: &mut dyn FnMut(Self::Element)) -> Option<u64>;
+
+    /// Whether some may not be shown.
+    fn may_hide(self) -> bool {
+        false
+    }
 
     /// What tells one from the others.
     fn name(element: &Self::Element) -> &'a [u8];
@@ -68,13 +82,61 @@ impl Wanted {
     }
 }
 
-/// How chosen elements are written.
-#[derive(Clone, Copy)]
-pub(super) struct Written<W> {
+/// A type whose elements are chosen, and what is shown of each.
+pub(super) trait Chooses: Debug + 'static {
+    /// What they are chosen from.
+    type From<'a>: ChosenFrom<'a>;
+
+    /// What is at a key, which has been looked up before.
+    ///
+    /// # Errors
+    /// It is of another type.
+    fn at<'a>(
+        shard: &'a mut Shard,
+        db: DbIndex,
+        key: Key<'_>,
+    ) -> Result<Option<Self::From<'a>>, WrongType>;
+
     /// Replies that each is.
-    pub(super) replies_each: usize,
+    fn replies_each(&self, reply: &Reply<'_>) -> usize;
+
     /// Writes one.
-    pub(super) write: W,
+    fn write<'a>(
+        &self,
+        reply: &mut Reply<'_>,
+        element: &<Self::From<'a> as ChosenFrom<'a>>::Element,
+    );
+}
+
+/// Elements that one look of a walk shows, about.
+pub(super) const SCAN_ELEMENTS: usize = 16;
+
+/// Answers a command that chooses several, of what is `from`, at once or in steps: the key is argument 1.
+///
+/// # Errors
+/// They are more than a reply holds.
+pub(super) fn begin<C: Chooses>(
+    chooses: C,
+    from: C::From<'_>,
+    count: i64,
+    (random, reply): (&mut Random, &mut Reply<'_>),
+    at_once: AtOnce,
+) -> Result<Option<Box<dyn Steps>>, ErrorReply> {
+    check_count(count)?;
+    if at_once == AtOnce::Little
+        && let Some(manner) = steps::Manner::of(from, count)
+    {
+        return Ok(steps::begin(chooses, manner));
+    }
+    several(&chooses, from, count, random, reply)?;
+    Ok(None)
+}
+
+fn check_count(count: i64) -> CommandResult {
+    match count < 0 && count.unsigned_abs() > REPLY_MAX_BYTES as u64 / ELEMENT_MIN_BYTES {
+        true => Err(errors::REPLY_TOO_LARGE),
+        false => Ok(()),
+    }
 }
 
 /// One element; `None` if there is none.
@@ -86,20 +148,15 @@ pub(super) fn one<'a, C: ChosenFrom<'a>>(from: C, random: &mut Random) -> Option
 ///
 /// # Errors
 /// They are more than a reply holds.
-pub(super) fn several<'a, C: ChosenFrom<'a>>(
-    from: C,
+fn several<'a, C: Chooses>(
+    chooses: &C,
+    from: C::From<'a>,
     count: i64,
     random: &mut Random,
     reply: &mut Reply<'_>,
-    Written {
-        replies_each,
-        write,
-    }: Written<impl Fn(&mut Reply<'_>, &C::Element)>,
 ) -> CommandResult {
+    let replies_each = chooses.replies_each(reply);
     let wanted = count.unsigned_abs();
-    if count < 0 && wanted > REPLY_MAX_BYTES as u64 / ELEMENT_MIN_BYTES {
-        return Err(errors::REPLY_TOO_LARGE);
-    }
     let began = reply.mark();
     let expected = if count < 0 {
         wanted
@@ -112,7 +169,9 @@ pub(super) fn several<'a, C: ChosenFrom<'a>>(
         elements: reply.mark(),
         reply: reply.reborrow(),
         written: 0,
-        write,
+        write: |reply: &mut Reply<'_>, element: &<C::From<'a> as ChosenFrom<'a>>::Element| {
+            chooses.write(reply, element);
+        },
     };
     if count < 0 {
         repeated(from, wanted, random, &mut chosen)?;

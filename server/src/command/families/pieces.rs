@@ -128,6 +128,11 @@ pub(super) trait Shown: Debug {
 
     /// Writes what stands before so many elements.
     fn head(&self, count: usize, reply: &mut Reply<'_>);
+
+    /// Bytes of memory that it holds beside what is shown.
+    fn held_bytes(&self) -> usize {
+        0
+    }
 }
 
 /// Whether there are elements behind those that were shown.
@@ -198,7 +203,7 @@ impl<S: Shown> Steps for InSteps<S> {
     }
 
     fn held_bytes(&self) -> usize {
-        self.pieces.held_bytes()
+        self.pieces.held_bytes() + self.shown.held_bytes()
     }
 }
 

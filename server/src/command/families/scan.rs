@@ -46,7 +46,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         categories: &[Category::Keyspace, Category::Dangerous],
         syntax: "pattern",
         summary: "Answers all keys that match a pattern.",
-        complexity: "O(N) where N is the number of keys in the database.",
+        complexity: "O(N) where N is the number of keys in the database. In one step on each core.",
         run: Run::EveryCore {
             each: matching_keys,
             merge: concatenate,

@@ -51,7 +51,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
 /// What searches have in common.
 pub(super) const SEARCHING: CommandSpec = CommandSpec {
     since: "6.2.0",
-    complexity: "O(N+log(M)) where N is the number of members in the cells of the grid around the shape, and M that of all members.",
+    complexity: "O(N+log(M)) where N is the number of members in the cells of the grid around the shape, and M that of all members. In one step.",
     ..READING
 };
 

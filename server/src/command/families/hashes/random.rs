@@ -1,13 +1,13 @@
 //! `HRANDFIELD`: fields chosen at random.
 
-use larder_engine::{Field, HashRef};
+use larder_engine::{Access, DbIndex, Field, HashRef, Key, Shard, WrongType};
 
 use super::whole::Parts;
 use super::{READING, read};
-use crate::command::families::choose::{self, ChosenFrom, Wanted, Written};
-use crate::command::{CommandSpec, Flags, Run, ShardCall};
-use crate::resp::Reply;
-use crate::resp::errors::CommandResult;
+use crate::command::families::choose::{self, Chooses, ChosenFrom, Wanted};
+use crate::command::families::pieces::AtOnce;
+use crate::command::{CommandSpec, Flags, Run, ShardCall, Steps};
+use crate::resp::{ErrorReply, Reply};
 
 /// The table.
 pub(crate) static COMMANDS: &[CommandSpec] = &[CommandSpec {
@@ -18,12 +18,16 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[CommandSpec {
     since: "6.2.0",
     syntax: "key [count [WITHVALUES]]",
     summary: "Returns fields of a hash chosen at random.",
-    complexity: "O(N) where N is the number of fields returned.",
-    run: Run::OnShard(hrandfield),
+    complexity: "O(N) where N is the number of fields returned. In one step if fields have deadlines.",
+    run: Run::OnShard(|call| hrandfield(call, AtOnce::All).map(drop)),
+    steps: Some(|call| hrandfield(call, AtOnce::Little)),
     ..READING
 }];
 
-fn hrandfield(call: &mut ShardCall<'_>) -> CommandResult {
+fn hrandfield(
+    call: &mut ShardCall<'_>,
+    at_once: AtOnce,
+) -> Result<Option<Box<dyn Steps>>, ErrorReply> {
     let wanted = Wanted::parse(&call.args, "withvalues")?;
     let key = call.key(1);
     let hash = read(call.shard, call.stats, (call.db, key, call.access))?;
@@ -32,27 +36,51 @@ fn hrandfield(call: &mut ShardCall<'_>) -> CommandResult {
             Some(field) => call.reply.bulk(field.name),
             None => call.reply.null(),
         }
-        return Ok(());
+        return Ok(None);
     };
     let Some(hash) = hash else {
         call.reply.array(0);
-        return Ok(());
+        return Ok(None);
     };
-    let parts = match wanted.shows_both {
+    let fields = Fields(match wanted.shows_both {
         true => Parts::Both,
         false => Parts::Names,
-    };
-    let is_nested = parts == Parts::Both && call.reply.is_resp3();
-    let written = Written {
-        replies_each: 1 + usize::from(parts == Parts::Both && !is_nested),
-        write: |reply: &mut Reply<'_>, field: &Field<'_>| {
-            if is_nested {
-                reply.array(2);
-            }
-            parts.write(reply, field);
-        },
-    };
-    choose::several(hash, wanted.count, call.random, &mut call.reply, written)
+    });
+    let to = (&mut *call.random, &mut call.reply);
+    choose::begin(fields, hash, wanted.count, to, at_once)
+}
+
+/// Fields are chosen, of which this is shown.
+#[derive(Debug)]
+struct Fields(Parts);
+
+impl Fields {
+    fn is_nested(&self, reply: &Reply<'_>) -> bool {
+        self.0 == Parts::Both && reply.is_resp3()
+    }
+}
+
+impl Chooses for Fields {
+    type From<'a> = HashRef<'a>;
+
+    fn at<'a>(
+        shard: &'a mut Shard,
+        db: DbIndex,
+        key: Key<'_>,
+    ) -> Result<Option<HashRef<'a>>, WrongType> {
+        shard.hash(db, key, Access::Peek)
+    }
+
+    fn replies_each(&self, reply: &Reply<'_>) -> usize {
+        1 + usize::from(self.0 == Parts::Both && !self.is_nested(reply))
+    }
+
+    fn write<'a>(&self, reply: &mut Reply<'_>, field: &Field<'a>) {
+        if self.is_nested(reply) {
+            reply.array(2);
+        }
+        self.0.write(reply, field);
+    }
 }
 
 impl<'a> ChosenFrom<'a> for HashRef<'a> {
@@ -68,6 +96,14 @@ impl<'a> ChosenFrom<'a> for HashRef<'a> {
 
     fn each(self, show: &mut dyn FnMut(Field<'a>)) {
         HashRef::each(&self, show);
+    }
+
+    fn scan(self, cursor: u64, show: &mut dyn FnMut(Field<'a>)) -> Option<u64> {
+        HashRef::scan(&self, cursor, choose::SCAN_ELEMENTS, show)
+    }
+
+    fn may_hide(self) -> bool {
+        self.has_deadlines()
     }
 
     fn name(field: &Field<'a>) -> &'a [u8] {

@@ -41,7 +41,7 @@ const SHOWING: CommandSpec = CommandSpec {
     flags: Flags::READONLY,
     tips: &["nondeterministic_output_order"],
     syntax: "key",
-    complexity: "O(N) where N is the number of fields of the hash.",
+    complexity: "O(N) where N is the number of fields of the hash. In one step if fields have deadlines.",
     ..READING
 };
 

@@ -38,7 +38,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         arity: 4,
         syntax: "key count element",
         summary: "Removes elements of a value from a list, which is deleted with its last element.",
-        complexity: "O(N) where N is the number of elements of the list.",
+        complexity: "O(N) where N is the number of elements of the list. In one step.",
         run: Run::OnShard(lrem),
         ..EDIT
     },

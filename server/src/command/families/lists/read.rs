@@ -52,7 +52,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         since: "6.0.6",
         syntax: "key element [RANK rank] [COUNT num-matches] [MAXLEN len]",
         summary: "Returns the indexes at which a list has an element.",
-        complexity: "O(N) where N is the number of elements compared.",
+        complexity: "O(N) where N is the number of elements compared. In one step.",
         run: Run::OnShard(lpos),
         ..READ
     },

@@ -3,10 +3,10 @@
 //! A member that is popped is drawn from all that are left, however many are wanted. What is done is recorded as the removals it was, or
 //! as that of the key.
 
-use larder_engine::{Access, Event, SetMut, SetRef};
+use larder_engine::{Access, DbIndex, Event, Key, SetMut, SetRef, Shard, WrongType};
 
 use super::{READING, WRITING, close_told, read};
-use crate::command::families::choose::{self, ChosenFrom, Written};
+use crate::command::families::choose::{self, Chooses, ChosenFrom};
 use crate::command::families::counts;
 use crate::command::families::pieces::{AtOnce, InSteps, More, Shown, StepOf};
 use crate::command::{CommandSpec, KeyFlags, KeySpec, Keys, Random, Run, ShardCall, Steps};
@@ -34,7 +34,8 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         syntax: "key [count]",
         summary: "Returns members of a set chosen at random.",
         complexity: "O(N) where N is the number of members returned.",
-        run: Run::OnShard(srandmember),
+        run: Run::OnShard(|call| srandmember(call, AtOnce::All).map(drop)),
+        steps: Some(|call| srandmember(call, AtOnce::Little)),
         ..READING
     },
 ];
@@ -124,9 +125,6 @@ fn remove_all(call: &mut ShardCall<'_>, len: u64) {
 /// Members that are popped in one step of several.
 const STEP_MEMBERS: u64 = 512;
 
-/// Members that one look at a set shows, about.
-const SCAN_MEMBERS: usize = 16;
-
 /// All members, shown in steps and then removed as one.
 #[derive(Debug)]
 struct PoppedAll {
@@ -147,7 +145,7 @@ impl Shown for PoppedAll {
         };
         let mut fits = Ok(());
         while !step.is_full() {
-            let next = set.scan(self.from, SCAN_MEMBERS, &mut |member| {
+            let next = set.scan(self.from, &mut |member| {
                 if fits.is_ok() {
                     fits = step.add(|reply| reply.bulk(member));
                 }
@@ -255,7 +253,7 @@ fn pop_some(
     Ok(())
 }
 
-fn srandmember(call: &mut ShardCall<'_>) -> CommandResult {
+fn srandmember(call: &mut ShardCall<'_>, at_once: AtOnce) -> Begun {
     let count = wanted(call)?;
     let key = call.key(1);
     let set = read(call.shard, call.stats, (call.db, key, call.access))?;
@@ -264,14 +262,35 @@ fn srandmember(call: &mut ShardCall<'_>) -> CommandResult {
         (None, None) => call.reply.null(),
         (None, Some(_)) => call.reply.array(0),
         (Some(set), Some(count)) => {
-            let written = Written {
-                replies_each: 1,
-                write: |reply: &mut Reply<'_>, member: &&[u8]| reply.bulk(member),
-            };
-            choose::several(set, count, call.random, &mut call.reply, written)?;
+            let to = (&mut *call.random, &mut call.reply);
+            return choose::begin(Members, set, count, to, at_once);
         }
     }
-    Ok(())
+    Ok(None)
+}
+
+/// Members are chosen, and shown by their names.
+#[derive(Debug)]
+struct Members;
+
+impl Chooses for Members {
+    type From<'a> = SetRef<'a>;
+
+    fn at<'a>(
+        shard: &'a mut Shard,
+        db: DbIndex,
+        key: Key<'_>,
+    ) -> Result<Option<SetRef<'a>>, WrongType> {
+        shard.set_at(db, key, Access::Peek)
+    }
+
+    fn replies_each(&self, _: &Reply<'_>) -> usize {
+        1
+    }
+
+    fn write<'a>(&self, reply: &mut Reply<'_>, member: &&'a [u8]) {
+        reply.bulk(member);
+    }
 }
 
 /// How many members are asked for; none: one by itself.
@@ -296,6 +315,10 @@ impl<'a> ChosenFrom<'a> for SetRef<'a> {
 
     fn each(self, show: &mut dyn FnMut(&'a [u8])) {
         SetRef::each(&self, show);
+    }
+
+    fn scan(self, cursor: u64, show: &mut dyn FnMut(&'a [u8])) -> Option<u64> {
+        SetRef::scan(&self, cursor, choose::SCAN_ELEMENTS, show)
     }
 
     fn name(member: &&'a [u8]) -> &'a [u8] {

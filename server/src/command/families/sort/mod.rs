@@ -76,7 +76,7 @@ const SORT: CommandSpec = CommandSpec {
         Category::Dangerous,
     ],
     group: Group::Generic,
-    complexity: "O(N+M*log(M)) where N is the number of elements, and M the number of those returned. O(N) where they are not sorted.",
+    complexity: "O(N+M*log(M)) where N is the number of elements, and M the number of those returned. O(N) where they are not sorted. In one step if a pattern names other keys, in a few if the destination is another core's.",
     ..CommandSpec::BASE
 };
 

@@ -2,13 +2,15 @@
 
 use std::ops::ControlFlow;
 
-use larder_engine::{Bound, Direction, Member, SortedSetRef};
+use larder_engine::{
+    Access, Bound, DbIndex, Direction, Key, Member, Shard, SortedSetRef, WrongType,
+};
 
 use super::{Parts, READING, read};
-use crate::command::families::choose::{self, ChosenFrom, Wanted, Written};
-use crate::command::{CommandSpec, Run, ShardCall};
-use crate::resp::Reply;
-use crate::resp::errors::CommandResult;
+use crate::command::families::choose::{self, Chooses, ChosenFrom, Wanted};
+use crate::command::families::pieces::AtOnce;
+use crate::command::{CommandSpec, Run, ShardCall, Steps};
+use crate::resp::{ErrorReply, Reply};
 
 /// The table.
 pub(crate) static COMMANDS: &[CommandSpec] = &[CommandSpec {
@@ -19,7 +21,8 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[CommandSpec {
     syntax: "key [count [WITHSCORES]]",
     summary: "Returns members of a sorted set chosen at random.",
     complexity: "O(N*log(M)) where N is the number of members returned, and M that of the sorted set.",
-    run: Run::OnShard(zrandmember),
+    run: Run::OnShard(|call| zrandmember(call, AtOnce::All).map(drop)),
+    steps: Some(|call| zrandmember(call, AtOnce::Little)),
     ..READING
 }];
 
@@ -41,12 +44,19 @@ impl<'a> ChosenFrom<'a> for SortedSetRef<'a> {
         });
     }
 
+    fn scan(self, cursor: u64, show: &mut dyn FnMut(Member<'a>)) -> Option<u64> {
+        SortedSetRef::scan(&self, cursor, choose::SCAN_ELEMENTS, show)
+    }
+
     fn name(member: &Member<'a>) -> &'a [u8] {
         member.name
     }
 }
 
-fn zrandmember(call: &mut ShardCall<'_>) -> CommandResult {
+fn zrandmember(
+    call: &mut ShardCall<'_>,
+    at_once: AtOnce,
+) -> Result<Option<Box<dyn Steps>>, ErrorReply> {
     let wanted = Wanted::parse(&call.args, "withscores")?;
     let place = (call.db, call.key(1), call.access);
     let set = read(call.shard, call.stats, place)?;
@@ -55,18 +65,39 @@ fn zrandmember(call: &mut ShardCall<'_>) -> CommandResult {
             Some(member) => call.reply.bulk(member.name),
             None => call.reply.null(),
         }
-        return Ok(());
+        return Ok(None);
     };
     let Some(set) = set else {
         call.reply.array(0);
-        return Ok(());
+        return Ok(None);
     };
-    let parts = Parts::with_scores(wanted.shows_both);
-    let written = Written {
-        replies_each: parts.replies_each(&call.reply),
-        write: |reply: &mut Reply<'_>, member: &Member<'_>| parts.write(reply, member),
-    };
-    choose::several(set, wanted.count, call.random, &mut call.reply, written)
+    let members = Members(Parts::with_scores(wanted.shows_both));
+    let to = (&mut *call.random, &mut call.reply);
+    choose::begin(members, set, wanted.count, to, at_once)
+}
+
+/// Members are chosen, of which this is shown.
+#[derive(Debug)]
+struct Members(Parts);
+
+impl Chooses for Members {
+    type From<'a> = SortedSetRef<'a>;
+
+    fn at<'a>(
+        shard: &'a mut Shard,
+        db: DbIndex,
+        key: Key<'_>,
+    ) -> Result<Option<SortedSetRef<'a>>, WrongType> {
+        shard.sorted_set(db, key, Access::Peek)
+    }
+
+    fn replies_each(&self, reply: &Reply<'_>) -> usize {
+        self.0.replies_each(reply)
+    }
+
+    fn write<'a>(&self, reply: &mut Reply<'_>, member: &Member<'a>) {
+        self.0.write(reply, member);
+    }
 }
 
 #[cfg(test)]
