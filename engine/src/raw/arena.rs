@@ -48,7 +48,7 @@ const NO_BLOCK: u16 = u16::MAX;
 const NO_CLASS: u8 = u8::MAX;
 
 /// The address of a block: a granule number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Block(pub(crate) u32);
 
 /// Which list a slab is in.

@@ -5,6 +5,7 @@
 //!                                      └─▶ which, scores: of members of another, looked for together
 //! ```
 
+use std::hash::Hash;
 use std::ops::ControlFlow;
 
 use super::loose::SCAN_ELEMENTS;
@@ -91,9 +92,9 @@ impl<'a> MembersRef<'a> {
         }
     }
 
-    /// Whether this is the same as another, of one shard.
-    pub fn is(&self, other: &MembersRef<'_>) -> bool {
-        self.item() == other.item()
+    /// What is alike of the same only, within a shard.
+    pub fn identity(&self) -> impl Eq + Hash + use<> {
+        self.item()
     }
 
     /// Number of members, at least one.

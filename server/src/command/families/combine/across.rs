@@ -215,8 +215,8 @@ impl Across {
         if let Some(fault) = &self.combining.fault {
             return Err(fault.clone());
         }
-        let is_same = |a: usize, b: usize| self.operands[a] == self.operands[b];
-        self.plan = self.combining.plan(&lens, is_same);
+        let name = |operand: usize| &self.operands[operand];
+        self.plan = self.combining.plan(&lens, name);
         self.plan_stages();
         self.from = 0;
         Ok(())

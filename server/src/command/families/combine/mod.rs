@@ -24,6 +24,9 @@ mod lookup;
 mod part;
 mod scores;
 
+use std::collections::HashSet;
+use std::hash::Hash;
+
 use std::ops::Range;
 
 use larder_engine::{Event, Kind, MembersRef, PartOf};
@@ -99,9 +102,9 @@ impl Combining {
         scores.map_or(1.0, |scores| scores.weights[operand])
     }
 
-    /// What is done with operands of so many members.
-    fn plan(&self, lens: &[Option<u64>], is_same: impl Fn(usize, usize) -> bool) -> Plan {
-        let mut plan = self.plan_order(lens, is_same);
+    /// What is done with operands of so many members; `identity` is alike of operands that are the same.
+    fn plan<I: Eq + Hash>(&self, lens: &[Option<u64>], identity: impl Fn(usize) -> I) -> Plan {
+        let mut plan = self.plan_order(lens, identity);
         plan.is_gathered = match self.wanted {
             Wanted::Stored { .. } => true,
             Wanted::Count { .. } => false,
@@ -112,7 +115,11 @@ impl Combining {
 
     /// The operands whose members are looked at, and the others that say which of them are kept, of operands with so many members;
     /// none, if there is nothing to look at.
-    fn plan_order(&self, lens: &[Option<u64>], is_same: impl Fn(usize, usize) -> bool) -> Plan {
+    fn plan_order<I: Eq + Hash>(
+        &self,
+        lens: &[Option<u64>],
+        identity: impl Fn(usize) -> I,
+    ) -> Plan {
         let is_scored = Manner::of(self).of == PartOf::Scored;
         let there = || (0..lens.len()).filter(|&at| lens[at].is_some());
         let different = |from: usize| there().filter(move |&at| at != from);
@@ -124,7 +131,7 @@ impl Combining {
                 }
                 let base = there().min_by_key(|&at| lens[at]);
                 let base = base.expect("there is one operand at least");
-                let counts = |at: &usize| is_scored || !is_same(*at, base);
+                let counts = |at: &usize| is_scored || identity(*at) != identity(base);
                 plan.bases = vec![base];
                 plan.others = different(base).filter(counts).collect();
                 plan.others.sort_by_key(|&at| lens[at]);
@@ -135,11 +142,11 @@ impl Combining {
                 plan.bases.reverse();
             }
             Operation::Union => {
-                let is_first = |at: &usize| !(0..*at).any(|before| is_same(before, *at));
-                plan.bases = there().filter(is_first).collect();
+                let mut seen = HashSet::with_hasher(ahash::RandomState::new());
+                plan.bases = there().filter(|&at| seen.insert(identity(at))).collect();
             }
             Operation::Diff => {
-                if lens[0].is_none() || different(0).any(|at| is_same(at, 0)) {
+                if lens[0].is_none() || different(0).any(|at| identity(at) == identity(0)) {
                     return plan;
                 }
                 plan.bases = vec![0];
@@ -153,10 +160,7 @@ impl Combining {
     /// The plan for what is there.
     fn plan_for(&self, sets: &[Option<MembersRef<'_>>]) -> Plan {
         let lens: Vec<Option<u64>> = sets.iter().map(|set| set.map(|set| set.len())).collect();
-        self.plan(&lens, |a, b| match (&sets[a], &sets[b]) {
-            (Some(a), Some(b)) => a.is(b),
-            _ => false,
-        })
+        self.plan(&lens, |at| sets[at].map(|set| set.identity()))
     }
 
     /// What stands before `count` members that are shown.

@@ -192,8 +192,14 @@ impl Place<'_> {
         };
         let len = list.len();
         if !matches!(options.by, By::Nothing) {
-            list.range(0..len, |element| elements.push(Some(element)));
-            return Ok(elements);
+            let mut fits = Ok(());
+            list.range(0..len, |element| {
+                if fits.is_ok() {
+                    elements.push(Some(element));
+                    fits = elements.check_beside(0);
+                }
+            });
+            return fits.map(|()| elements);
         }
         let range = options.range(len as usize);
         let mut rest = range.len();
@@ -205,10 +211,10 @@ impl Place<'_> {
             list.walk(first, from, |_, element| {
                 elements.push(Some(element));
                 rest -= 1;
-                rest > 0
+                rest > 0 && elements.check_beside(0).is_ok()
             });
         }
-        Ok(elements)
+        elements.check_beside(0).map(|()| elements)
     }
 
     /// The members of the set at a key, as [`Self::elements`].
@@ -220,8 +226,14 @@ impl Place<'_> {
             Err(_) => return self.scored(key, options),
         };
         if !matches!(options.by, By::Nothing) {
-            set.each(&mut |member| elements.push(Some(member)));
-            return Ok(elements);
+            let mut fits = Ok(());
+            set.each(&mut |member| {
+                if fits.is_ok() {
+                    elements.push(Some(member));
+                    fits = elements.check_beside(0);
+                }
+            });
+            return fits.map(|()| elements);
         }
         let mut members = Vec::with_capacity(set.len() as usize);
         set.each(&mut |member| members.push(member));
@@ -230,7 +242,10 @@ impl Place<'_> {
             members.reverse();
         }
         let wanted = &members[options.range(members.len())];
-        wanted.iter().for_each(|member| elements.push(Some(member)));
+        for member in wanted {
+            elements.push(Some(member));
+            elements.check_beside(0)?;
+        }
         Ok(elements)
     }
 
@@ -254,13 +269,13 @@ impl Place<'_> {
             set.walk(&from, direction, &mut |member| {
                 elements.push(Some(member.name));
                 rest -= 1;
-                match rest {
-                    0 => ControlFlow::Break(()),
-                    _ => ControlFlow::Continue(()),
+                match rest == 0 || elements.check_beside(0).is_err() {
+                    true => ControlFlow::Break(()),
+                    false => ControlFlow::Continue(()),
                 }
             });
         }
-        Ok(elements)
+        elements.check_beside(0).map(|()| elements)
     }
 
     /// What a pattern names for each element.

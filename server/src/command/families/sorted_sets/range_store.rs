@@ -95,7 +95,14 @@ impl Steps for InSteps {
             call.shard.drop_loose(self.gathered);
             self.gathered = GATHERING.begin(call.shard);
         } else {
-            let (members, are_more) = choose(&selection, set, &mut self.place, STEP_BYTES)?;
+            let chosen = choose(&selection, set, &mut self.place, STEP_BYTES);
+            let (members, are_more) = match chosen {
+                Ok(chosen) => chosen,
+                Err(error) => {
+                    call.shard.drop_loose(self.gathered);
+                    return Err(error);
+                }
+            };
             GATHERING.add(call.shard, self.gathered, members.bytes())?;
             if are_more {
                 return Ok(Step::More);

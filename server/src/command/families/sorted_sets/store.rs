@@ -75,6 +75,8 @@ struct Storing {
     /// Where the next begin of those that are chosen, as the source says.
     next: Option<Vec<u8>>,
     gathered: Option<LooseId>,
+    /// Why nothing more could be chosen: what is gathered is dropped first.
+    failed: Option<ErrorReply>,
     step: Step,
 }
 
@@ -116,6 +118,7 @@ impl Plan {
             members: (Vec::new(), 0),
             next: None,
             gathered: None,
+            failed: None,
             step: Step::Begin,
         })
     }
@@ -190,11 +193,22 @@ impl Rounds for Storing {
     fn next(&mut self, answers: &[&[u8]], reply: &mut Reply<'_>) -> Result<Round, ErrorReply> {
         match self.step {
             Step::Begin | Step::Drop => {
+                if let Some(error) = self.failed.take() {
+                    return Err(error);
+                }
                 self.gathered = None;
                 Ok(self.choose(Vec::new()))
             }
             Step::Choose => {
-                let Answer::Yes(chosen) = Answer::of(answers[0])? else {
+                let chosen = match (Answer::of(answers[0]), self.gathered) {
+                    (Err(error), Some(id)) => {
+                        (self.step, self.failed) = (Step::Drop, Some(error));
+                        let drop = transfer::drop_request(self.destination, id);
+                        return Ok(Round::Ask(vec![drop]));
+                    }
+                    (chosen, _) => chosen?,
+                };
+                let Answer::Yes(chosen) = chosen else {
                     // The source has reached its deadline.
                     self.step = Step::Drop;
                     return Ok(match self.gathered {

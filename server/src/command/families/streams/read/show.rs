@@ -13,8 +13,8 @@ use crate::observe::Stats;
 use crate::resp::errors::streams as errors;
 use crate::resp::{ErrorReply, Reply};
 
-/// However soon something will be claimed, it is looked for no sooner, in milliseconds.
-const LOOK_AGAIN_MIN_MS: i64 = 1;
+/// While nothing is pending, it is looked for no sooner, in milliseconds: it would have to be given to somebody first.
+const LOOK_AGAIN_MIN_MS: i64 = 100;
 
 /// From where on a stream is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,9 +106,9 @@ pub(super) fn claimable_in_ms(
             .0
             .saturating_add(idle)
             .saturating_sub(now.0),
-        None => idle,
+        None => idle.max(LOOK_AGAIN_MIN_MS),
     };
-    Some(millis.max(LOOK_AGAIN_MIN_MS).unsigned_abs())
+    Some(millis.max(1).unsigned_abs())
 }
 
 /// Begins what is written of a stream: a pair in an array, or of a map.
