@@ -82,33 +82,6 @@ fn new_members(pipeline: usize) -> Fed {
     (with_set(), pipelines(adds, pipeline))
 }
 
-/// A server with a stream of so many entries.
-fn with_stream(entries: usize) -> Server {
-    let mut server = Server::new(1);
-    server.run(&pipelines((0..entries).map(data::xadd), 64));
-    server
-}
-
-/// Entries come behind those that there are.
-fn new_entries(pipeline: usize) -> Fed {
-    let adds = (KEYS..KEYS + OPERATIONS).map(data::xadd);
-    (with_stream(KEYS), pipelines(adds, pipeline))
-}
-
-/// Ten entries from any on.
-fn ranges(pipeline: usize) -> Fed {
-    let ranges = scattered(OPERATIONS, KEYS - 10).map(data::xrange);
-    warmed(with_stream(KEYS), pipelines(ranges, pipeline))
-}
-
-/// A consumer is given one entry after the other, and acknowledges it.
-fn taken(pipeline: usize) -> Fed {
-    let mut server = with_stream(KEYS);
-    server.run(&[data::xgroup()]);
-    let taken = (0..OPERATIONS).map(data::take_and_acknowledge);
-    (server, pipelines(taken, pipeline))
-}
-
 fn under_far_limit((server, input): Fed) -> Fed {
     warmed(server.under_far_limit(), input)
 }
@@ -259,15 +232,6 @@ fn set_is_member((mut server, input): Fed) -> Fed {
 #[bench::known_64(args = (64), setup = known_members)]
 #[bench::new_64(args = (64), setup = new_members)]
 fn set_add((mut server, input): Fed) -> Fed {
-    black_box(server.run(&input));
-    (server, input)
-}
-
-#[library_benchmark]
-#[bench::add_64(args = (64), setup = new_entries)]
-#[bench::range_of_10_64(args = (64), setup = ranges)]
-#[bench::take_and_acknowledge_64(args = (64), setup = taken)]
-fn stream((mut server, input): Fed) -> Fed {
     black_box(server.run(&input));
     (server, input)
 }
@@ -642,7 +606,6 @@ library_benchmark_group!(
         set_px,
         set_is_member,
         set_add,
-        stream,
         script,
         script_hop,
         hand_over,
