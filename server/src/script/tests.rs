@@ -171,7 +171,6 @@ fn values_become_replies() {
             "*3\r\n:1\r\n-MY bad\r\n:2\r\n",
         ),
         ("return {double=3.5}", "$3\r\n3.5\r\n"),
-        // As scores are written, with no more digits than it takes.
         ("return {double=27.232}", "$6\r\n27.232\r\n"),
         ("return {map={a=1}}", "*2\r\n$1\r\na\r\n:1\r\n"),
         ("return {set={a=true}}", "*1\r\n$1\r\na\r\n"),
