@@ -288,7 +288,7 @@ impl Chooses for Members {
         1
     }
 
-    fn write<'a>(&self, reply: &mut Reply<'_>, member: &&'a [u8]) {
+    fn write(&self, reply: &mut Reply<'_>, member: &&[u8]) {
         reply.bulk(member);
     }
 }
