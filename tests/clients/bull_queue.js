@@ -6,24 +6,7 @@ import assert from "node:assert/strict";
 import { EventEmitter } from "node:events";
 import Queue from "bull";
 import Redis from "ioredis";
-
-// How jobs of this worker end, by what it says of them, which misses none, as it is asked before there are jobs.
-function endsOf(queue) {
-  const ends = new Map();
-  const end = (id) => {
-    if (!ends.has(id)) {
-      const end = {};
-      end.promise = new Promise((resolve, reject) => Object.assign(end, { resolve, reject }));
-      // It may fail before anybody asks.
-      end.promise.catch(() => {});
-      ends.set(id, end);
-    }
-    return ends.get(id);
-  };
-  queue.on("completed", (job, value) => end(job.id).resolve(value));
-  queue.on("failed", (job, error) => job.attemptsMade >= job.opts.attempts && end(job.id).reject(error));
-  return (job) => end(job.id).promise;
-}
+import { endsOf } from "./job_ends.js";
 
 async function producing(open, server) {
   await server.flushall();

@@ -6,24 +6,7 @@
 import assert from "node:assert/strict";
 import { FlowProducer, Queue, QueueEvents, Worker } from "bullmq";
 import Redis from "ioredis";
-
-// How jobs end, from a worker's own word, which misses none, as it is asked before there are jobs.
-function endsOf(worker) {
-  const ends = new Map();
-  const end = (id) => {
-    if (!ends.has(id)) {
-      const end = {};
-      end.promise = new Promise((resolve, reject) => Object.assign(end, { resolve, reject }));
-      // It may fail before anybody asks.
-      end.promise.catch(() => {});
-      ends.set(id, end);
-    }
-    return ends.get(id);
-  };
-  worker.on("completed", (job, value) => end(job.id).resolve(value));
-  worker.on("failed", (job, error) => job.attemptsMade >= (job.opts.attempts ?? 1) && end(job.id).reject(error));
-  return (job) => end(job.id).promise;
-}
+import { endsOf } from "./job_ends.js";
 
 async function working({ queue, work, events, server }) {
   const jobs = queue("sums");
