@@ -2,7 +2,7 @@
 //!
 //! The engine is synchronous and performs no I/O. Time, randomness and the memory budget are arguments, so that every
 //! behaviour can be replayed in a test. The layers, each using only those to its right:
-//! `shard -> {expiry, journal} -> keyspace -> memory -> {sorted, list, stream} -> spiral -> item -> nodes -> thresholds -> {raw, value, agenda} -> {limits, units, error}`.
+//! `shard -> {evict, expiry, journal} -> keyspace -> memory -> {sorted, list, stream} -> spiral -> item -> nodes -> thresholds -> {raw, value, agenda} -> {limits, units, error}`.
 
 mod agenda;
 mod awaited;
@@ -12,6 +12,7 @@ mod copied;
 mod double;
 mod entry;
 mod error;
+pub mod evict;
 mod expiry;
 pub mod hyperloglog;
 mod item;
@@ -41,6 +42,7 @@ pub use copied::{CopiedKeys, Version, VersionWords};
 pub use double::{DoubleText, parse_double, read_double};
 pub use entry::EntryRef;
 pub use error::{StoreError, WrongType};
+pub use evict::Lfu;
 pub use journal::{
     Author, CoreSet, Effect, EffectOf, Element, ElementOf, Event, EventClass, Journal, Kept,
     Moment, Note, Noted, Notes, Record, Removal, Subscriber,
@@ -51,10 +53,10 @@ pub use list::End;
 pub use raw::Buffer;
 pub use shard::{
     Access, BeforeChange, DeadlineStats, Entries, ExpireStats, Fate, Field, FieldAhead, HashMut,
-    HashRef, Lfu, ListMut, ListRef, LooseId, Member, MemberAhead, MembersRef, MemoryUsage,
-    PartFrom, PartOf, ScanCursor, Scored, SetMut, SetRef, Shard, ShardOptions, SortedSetMut,
-    SortedSetRef, Stored, StreamMut, TtlChange, Undo, Upcoming, members_of_part, scored_of_part,
-    write_member, write_scored,
+    HashRef, ListMut, ListRef, LooseId, Member, MemberAhead, MembersRef, MemoryUsage, PartFrom,
+    PartOf, ScanCursor, Scored, SetMut, SetRef, Shard, ShardOptions, SortedSetMut, SortedSetRef,
+    Stored, StreamMut, TtlChange, Undo, Upcoming, members_of_part, scored_of_part, write_member,
+    write_scored,
 };
 pub use sorted::{Bound, Side};
 pub use spiral::Intent;

@@ -83,3 +83,6 @@ pub const NEAR_ANYHOW_BYTES: u64 = match cfg!(any(test, feature = "model")) {
     true => 1,
     false => 512 << 10,
 };
+
+/// Entries that a shard has at least which lends memory to others or borrows it: with fewer, misses tell too little.
+pub const LENDING_MIN_ENTRIES: u64 = 256;

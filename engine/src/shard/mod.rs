@@ -48,7 +48,6 @@ pub use sorted_sets::{Member, MemberAhead, Scored, SortedSetMut, SortedSetRef};
 pub use streams::StreamMut;
 pub use undo::Undo;
 use undo::{Sums, UndoLog};
-pub use uses::Lfu;
 
 use std::collections::HashSet;
 
@@ -64,7 +63,7 @@ use crate::raw::Block;
 use crate::spiral::entries::Entry;
 use crate::subscribers::Subscribers;
 use crate::watch::{Presence, Watches};
-use crate::{AccessClock, DbIndex, Key, KeyHasher, StoreError, Thresholds, UnixMillis};
+use crate::{AccessClock, DbIndex, Key, KeyHasher, Lfu, StoreError, Thresholds, UnixMillis};
 
 /// How a shard is made.
 #[derive(Clone, Debug)]

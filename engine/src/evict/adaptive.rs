@@ -1,0 +1,163 @@
+//! The policy that chooses by trying: of four shapes of [`super::parts`], the one that would have missed least lately.
+//!
+//! ```text
+//!  every use ─▶ parts, in the shape chosen
+//!  uses of keys whose hash is in the sample ─▶ parts D10, D1, D30, gdsf: caches of keys alone, as small as the sample
+//! ```
+//! *The sample* (SHARDS, Waldspurger et al., FAST 2015): 1 key in 64, or as many as make caches of 128 entries. A cache of the sample's
+//! share of the bytes misses as the whole one would.
+//!
+//! *The choice*. Misses are counted as they fade, over some 16 times the entries of a sampled cache; so are requests on which two shapes
+//! disagree. Another shape is chosen when it misses less by more than chance: twice the root of what the two disagree on. It is
+//! looked for after every quarter of a sampled cache's entries.
+//!
+//! What the choice costs is caches that are a 64th of the whole, four times: 2 bytes an entry.
+
+use super::mini::Mini;
+use super::parts::{Parts, Shape};
+use super::rng::mix;
+use super::sample::Sample;
+use super::{Candidate, Choice, Entries, Identity, Policy, Scope, Use};
+use crate::AccessClock;
+
+/// What is chosen among; the first is chosen until another has shown that it misses less.
+const SHAPES: [Shape; 4] = [Shape::D10, Shape::D1, Shape::D30, Shape::GDSF];
+
+/// Entries that a sampled cache has at least, if there are as many.
+const SAMPLED_MIN: f64 = 128.0;
+
+/// The smallest sample.
+const RATE_MIN: f64 = 1.0 / 64.0;
+
+/// Misses fade by e in so many requests of the sample for each entry of a sampled cache.
+const MEMORY: f64 = 16.0;
+
+/// Requests of the sample between two choices.
+const BETWEEN_CHOICES_MIN: u64 = 16;
+
+/// Parts of the one shape that does best.
+pub struct Adaptive {
+    parts: Parts,
+    sample: Sample,
+    chosen: usize,
+    candidates: [Mini<Parts>; SHAPES.len()],
+    misses: [f64; SHAPES.len()],
+    disagreements: [[f64; SHAPES.len()]; SHAPES.len()],
+    requests_to_choice: u64,
+    changes: u64,
+}
+
+impl Adaptive {
+    /// With random numbers, and a sample of keys, after `seed`.
+    pub(crate) fn new(seed: u64) -> Self {
+        let mini = |nth: usize| Mini::new(Parts::new(SHAPES[nth], mix(seed + 1 + nth as u64)));
+        Self {
+            parts: Parts::new(SHAPES[0], seed),
+            sample: Sample::new(SAMPLED_MIN, RATE_MIN..=1.0, seed),
+            chosen: 0,
+            candidates: std::array::from_fn(mini),
+            misses: [0.0; SHAPES.len()],
+            disagreements: [[0.0; SHAPES.len()]; SHAPES.len()],
+            requests_to_choice: BETWEEN_CHOICES_MIN,
+            changes: 0,
+        }
+    }
+
+    /// How often another shape was chosen.
+    pub fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    fn scale(&mut self) {
+        let capacity = self.sample.capacity();
+        for candidate in &mut self.candidates {
+            candidate.set_capacity(capacity);
+        }
+    }
+
+    /// Has the candidates take a request of the sample.
+    #[cold]
+    fn try_candidates(&mut self, identity: Identity, bytes: u64, how: Use) {
+        let misses = self.candidates.each_mut();
+        let misses = misses.map(|candidate| !candidate.request(identity, bytes, how));
+        let entries = self.candidates[self.chosen].len().max(1);
+        let fade = (-1.0 / (MEMORY * entries as f64)).exp();
+        for one in 0..SHAPES.len() {
+            self.misses[one] = self.misses[one] * fade + f64::from(misses[one]);
+            for other in 0..one {
+                let differ = f64::from(misses[one] != misses[other]);
+                let sum = &mut self.disagreements[one][other];
+                *sum = *sum * fade + differ;
+            }
+        }
+        self.requests_to_choice -= 1;
+        if self.requests_to_choice == 0 {
+            self.requests_to_choice = (entries / 4).max(BETWEEN_CHOICES_MIN);
+            self.choose();
+        }
+    }
+
+    fn choose(&mut self) {
+        let fewest = (0..SHAPES.len()).min_by(|&a, &b| self.misses[a].total_cmp(&self.misses[b]));
+        let best = fewest.unwrap_or(self.chosen);
+        if best == self.chosen {
+            return;
+        }
+        let (one, other) = (best.max(self.chosen), best.min(self.chosen));
+        let chance = 2.0 * self.disagreements[one][other].sqrt();
+        if self.misses[self.chosen] - self.misses[best] > chance {
+            self.chosen = best;
+            self.changes += 1;
+            self.parts.reshape(SHAPES[best]);
+        }
+    }
+}
+
+impl Policy for Adaptive {
+    fn set_capacity(&mut self, bytes: u64) {
+        self.sample.set_capacity(bytes);
+        self.parts.set_capacity(bytes);
+        self.scale();
+    }
+
+    fn inserted(&mut self, identity: Identity, bytes: u64) -> AccessClock {
+        if self.sample.fit_after_insertion(bytes) {
+            self.scale();
+        }
+        if self.samples(identity) {
+            self.try_candidates(identity, bytes, Use::Write);
+        }
+        self.parts.inserted(identity, bytes)
+    }
+
+    #[inline(always)]
+    fn used(&mut self, history: AccessClock, how: Use) -> AccessClock {
+        self.parts.used(history, how)
+    }
+
+    #[inline(always)]
+    fn samples(&self, identity: Identity) -> bool {
+        self.sample.has(identity)
+    }
+
+    fn sampled(&mut self, identity: Identity, bytes: u64, how: Use) {
+        self.try_candidates(identity, bytes, how);
+    }
+
+    fn victim(&mut self, entries: &mut impl Entries, scope: Scope) -> Choice {
+        self.parts.victim(entries, scope)
+    }
+
+    fn shown(&mut self, entry: &Candidate) -> AccessClock {
+        self.parts.shown(entry)
+    }
+
+    fn tend(&mut self, entries: &mut impl Entries) {
+        self.parts.tend(entries);
+    }
+
+    fn held_bytes(&self) -> u64 {
+        let candidates = self.candidates.iter().map(Mini::held_bytes);
+        self.parts.held_bytes() + candidates.sum::<u64>()
+    }
+}

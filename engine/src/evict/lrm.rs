@@ -1,0 +1,52 @@
+//! The entry that was not changed for longest goes, by drawing (`lrm` of Redis 8.6): reading keeps nothing.
+//!
+//! ```text
+//!  history   | seconds of the last change, modulo 2^24 |
+//! ```
+
+use super::lru::Lru;
+use super::{Candidate, Choice, Entries, Identity, Policy, Scope, Use};
+use crate::{AccessClock, UnixMillis};
+
+/// Entries by the time of their last change.
+pub(crate) struct Lrm(Lru);
+
+impl Lrm {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(Lru::new(seed))
+    }
+
+    pub(crate) fn set_samples(&mut self, samples: usize) {
+        self.0.set_samples(samples);
+    }
+}
+
+impl Policy for Lrm {
+    fn set_now(&mut self, now: UnixMillis) {
+        self.0.set_now(now);
+    }
+
+    fn inserted(&mut self, _identity: Identity, _bytes: u64) -> AccessClock {
+        self.0.clock()
+    }
+
+    #[inline(always)]
+    fn used(&mut self, history: AccessClock, how: Use) -> AccessClock {
+        match how {
+            Use::Read => history,
+            Use::Write => self.0.clock(),
+        }
+    }
+
+    fn victim(&mut self, entries: &mut impl Entries, scope: Scope) -> Choice {
+        self.0.victim(entries, scope)
+    }
+
+    fn shown(&mut self, entry: &Candidate) -> AccessClock {
+        entry.history
+    }
+
+    fn held_bytes(&self) -> u64 {
+        self.0.held_bytes()
+    }
+}

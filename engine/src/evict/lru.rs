@@ -1,0 +1,66 @@
+//! The entry that was not used for longest goes, by drawing (Redis's `lru`).
+//!
+//! ```text
+//!  history   | seconds of the last use, modulo 2^24 |
+//! ```
+
+use super::sampled::{Draw, SAMPLES};
+use super::{Candidate, Choice, Entries, Identity, Policy, Scope, Use};
+use crate::{AccessClock, UnixMillis};
+
+/// Entries by the time of their last use.
+pub(crate) struct Lru {
+    clock: AccessClock,
+    now: UnixMillis,
+    draw: Draw,
+}
+
+impl Lru {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            clock: AccessClock(0),
+            now: UnixMillis(0),
+            draw: Draw::new(SAMPLES, seed),
+        }
+    }
+
+    pub(crate) fn set_samples(&mut self, samples: usize) {
+        self.draw.set_samples(samples);
+    }
+
+    #[inline(always)]
+    pub(crate) fn clock(&self) -> AccessClock {
+        self.clock
+    }
+}
+
+impl Policy for Lru {
+    fn set_now(&mut self, now: UnixMillis) {
+        self.now = now;
+        self.clock = AccessClock::at(now);
+    }
+
+    fn inserted(&mut self, _identity: Identity, _bytes: u64) -> AccessClock {
+        self.clock
+    }
+
+    #[inline(always)]
+    fn used(&mut self, _history: AccessClock, _how: Use) -> AccessClock {
+        self.clock
+    }
+
+    fn victim(&mut self, entries: &mut impl Entries, scope: Scope) -> Choice {
+        let now = self.now;
+        self.draw.choose(entries, scope, |entry| {
+            Some(now.as_secs() - i64::from(entry.history.idle_secs(now)))
+        })
+    }
+
+    fn shown(&mut self, entry: &Candidate) -> AccessClock {
+        entry.history
+    }
+
+    fn held_bytes(&self) -> u64 {
+        self.draw.held_bytes()
+    }
+}

@@ -1,0 +1,262 @@
+//! A small queue, a main part, and ghosts: the structure of `gdsf` and of all that `adaptive` chooses among.
+//!
+//! ```text
+//!  new ─▶ small queue ──▶ used since? ── yes ─▶ main part: lowest rank of those drawn ─▶ victim
+//!                                     └─ no ──▶ victim, leaves a ghost ╌╌ comes back ╌▶ main part
+//!
+//!  history   | main | uses, 3 bits | stamp, 20 bits |      stamp: in the small queue the place, in the main part the level
+//! ```
+//! *The small queue* (S3-FIFO, Yang et al., SOSP 2023) has a share of the bytes. Uses soon after an entry came are one use that took
+//! several commands, so they count only when half of the queue has come behind it.
+//!
+//! *The main part* is ranked as GreedyDual-Size-Frequency does (Cherkasova 1998): an entry is worth its level + (uses + 1) / bytes. The
+//! level is that of the last victim's worth when the entry was last used, so that what is used no more falls behind. Levels and worth are
+//! told in quarters of 1 / mean bytes, worth to a 256th of these. The victim is the lowest of 16 drawn and of a pool.
+//!
+//! [`Shape`]s differ in the small queue's share, and in whether all entries are ranked and none goes by the queue. Nothing has to move
+//! when one takes the place of another.
+
+use super::ghost::Ghost;
+use super::queue::{Counts, Place, Queue};
+use super::sampled::Draw;
+use super::{Candidate, Choice, Entries, Identity, LOOKS_MAX, Policy, Scope, Use};
+use crate::AccessClock;
+
+const STAMP_BITS: u32 = 20;
+const STAMP_MASK: u32 = (1 << STAMP_BITS) - 1;
+const USES: u32 = 7 << STAMP_BITS;
+const MAIN: u32 = 1 << 23;
+
+const SMALL: Place = Place {
+    stamp_bits: STAMP_BITS,
+    mark_mask: MAIN,
+    mark: 0,
+};
+
+/// Entries drawn for a victim.
+const SAMPLES: usize = 16;
+
+/// Ghosts have so many halves of the capacity.
+const GHOST_HALVES: u64 = 3;
+
+/// Parts of a level that worth is told in.
+const FRACTION: i64 = 256;
+
+/// Entries of the small queue that go to the main part for each victim while all are ranked.
+const DRAINED: u32 = 2;
+
+/// How a small queue and the rest share the bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shape {
+    /// The small queue's share; with none, all entries are ranked.
+    pub(crate) small_percent: u64,
+}
+
+impl Shape {
+    pub(crate) const D10: Self = Self { small_percent: 10 };
+    pub(crate) const D1: Self = Self { small_percent: 1 };
+    pub(crate) const D30: Self = Self { small_percent: 30 };
+    pub(crate) const GDSF: Self = Self { small_percent: 0 };
+
+    fn ranks_all(self) -> bool {
+        self.small_percent == 0
+    }
+}
+
+/// Entries in a small queue and a main part.
+pub(crate) struct Parts {
+    // What a use reads.
+    /// The stamp of what enters the small queue next.
+    next_stamp: u32,
+    /// An entry of the small queue is used when so many stamps have come behind it.
+    window: u32,
+    /// The stamp of what is used in the main part.
+    level_stamp: u32,
+
+    shape: Shape,
+    capacity: u64,
+    small: Queue,
+    ghost: Ghost,
+    draw: Draw,
+    /// What the last victim was worth.
+    level: i64,
+    /// Mean bytes of an entry, by which levels are told.
+    mean_bytes: u64,
+    has_evicted: bool,
+}
+
+impl Parts {
+    pub(crate) fn new(shape: Shape, seed: u64) -> Self {
+        Self {
+            next_stamp: 0,
+            window: 0,
+            level_stamp: 0,
+            shape,
+            capacity: 0,
+            small: Queue::new(Counts::Bytes, SMALL),
+            ghost: Ghost::new(),
+            draw: Draw::new(SAMPLES, seed),
+            level: 0,
+            mean_bytes: 0,
+            has_evicted: false,
+        }
+    }
+
+    /// Goes on in another shape.
+    pub(crate) fn reshape(&mut self, shape: Shape) {
+        self.shape = shape;
+        self.draw.forget();
+        self.set_window();
+    }
+
+    fn small_target(&self, capacity: u64) -> u64 {
+        capacity * self.shape.small_percent / 100
+    }
+
+    fn set_window(&mut self) {
+        self.next_stamp = self.small.next_stamp();
+        let (slots, bytes) = (self.small.len(), self.small.bytes());
+        let half = self.small_target(self.capacity).div_ceil(2);
+        let window = match bytes {
+            0 => 0,
+            _ => (u128::from(half) * u128::from(slots)).div_ceil(u128::from(bytes)) as u64,
+        };
+        // That many behind it, and itself.
+        self.window = self.small.stamps_of(window + 1).min(STAMP_MASK);
+    }
+
+    fn in_main(&self, uses: u32) -> AccessClock {
+        AccessClock(MAIN | uses & USES | self.level_stamp)
+    }
+
+    fn enter_small(&mut self, identity: Identity, bytes: u64) -> AccessClock {
+        let stamp = self.small.push(identity, bytes);
+        self.set_window();
+        AccessClock(stamp)
+    }
+
+    /// What an entry is worth; `None` in the small queue, unless all are ranked.
+    fn worth(&self, entry: &Candidate) -> Option<i64> {
+        let history = entry.history.0;
+        let in_small = history & MAIN == 0 && self.small.may_hold(entry.history);
+        let level = self.level / FRACTION;
+        let age = match in_small {
+            true if !self.shape.ranks_all() => return None,
+            // It has not been there for long.
+            true => 0,
+            false => level.wrapping_sub(history.into()) & i64::from(STAMP_MASK),
+        };
+        let uses = i64::from((history & USES) >> STAMP_BITS) + 1;
+        let quarters = 4 * FRACTION * uses * self.mean_bytes as i64 / entry.bytes.max(1) as i64;
+        // What would be worth more than stamps can tell apart is not.
+        let gain = quarters.min(i64::from(STAMP_MASK / 2) * FRACTION);
+        Some((level - age) * FRACTION + gain)
+    }
+
+    fn victim_by_rank(&mut self, entries: &impl Entries, scope: Scope) -> Option<Choice> {
+        let mut draw = std::mem::replace(&mut self.draw, Draw::new(0, 0));
+        let lowest = draw.lowest(entries, scope, |entry| self.worth(entry));
+        self.draw = draw;
+        let (worth, entry) = lowest?;
+        self.level = self.level.max(worth);
+        self.level_stamp = (self.level / FRACTION) as u32 & STAMP_MASK;
+        Some(Choice::Victim(entry.identity))
+    }
+
+    /// The entry at the tail of the small queue: to the main part, or gone.
+    fn victim_of_small(&mut self, entries: &mut impl Entries, scope: Scope) -> Option<Choice> {
+        let slot = self.small.pop()?;
+        let entry = self.small.entry(slot, entries)?;
+        if entry.history.0 & USES == 0 && !self.shape.ranks_all() && scope.allows(&entry) {
+            self.ghost.add(entry.identity, entry.bytes, self.mean_bytes);
+            return Some(Choice::Victim(entry.identity));
+        }
+        entries.set_history(entry.identity, self.in_main(entry.history.0));
+        None
+    }
+
+    /// Levels are told by the mean, which counts anew when it has changed by a quarter.
+    fn set_mean(&mut self, entries: &impl Entries) {
+        let mean = (entries.bytes() / entries.len().max(1)).max(1);
+        if mean.abs_diff(self.mean_bytes) > self.mean_bytes / 4 {
+            self.mean_bytes = mean;
+            self.draw.forget();
+        }
+    }
+}
+
+impl Policy for Parts {
+    fn set_capacity(&mut self, bytes: u64) {
+        self.capacity = bytes;
+        self.ghost.set_window(bytes * GHOST_HALVES / 2);
+        self.set_window();
+    }
+
+    fn inserted(&mut self, identity: Identity, bytes: u64) -> AccessClock {
+        // Until memory is short for the first time, the main part takes what the small queue has no room for.
+        let is_full = self.small.bytes() >= self.small_target(self.capacity);
+        let passes = self.shape.ranks_all() || !self.has_evicted && is_full;
+        if passes || self.ghost.take(identity, bytes) {
+            return self.in_main(0);
+        }
+        self.enter_small(identity, bytes)
+    }
+
+    #[inline(always)]
+    fn used(&mut self, history: AccessClock, _how: Use) -> AccessClock {
+        let history = history.0;
+        let counted = history + (u32::from(history & USES != USES) << STAMP_BITS);
+        if history & MAIN != 0 {
+            return AccessClock(counted & !STAMP_MASK | self.level_stamp);
+        }
+        let behind = self.next_stamp.wrapping_sub(history) & STAMP_MASK;
+        AccessClock(if behind < self.window {
+            history
+        } else {
+            counted
+        })
+    }
+
+    fn victim(&mut self, entries: &mut impl Entries, scope: Scope) -> Choice {
+        self.has_evicted = true;
+        self.set_mean(entries);
+        if self.shape.ranks_all() {
+            for _ in 0..DRAINED {
+                self.victim_of_small(entries, scope);
+            }
+        }
+        let capacity = self.capacity.min(entries.bytes());
+        let main_bytes = entries.bytes().saturating_sub(self.small.bytes());
+        let from_main = main_bytes > capacity - self.small_target(capacity);
+        for _ in 0..LOOKS_MAX {
+            if self.shape.ranks_all() || from_main || self.small.len() == 0 {
+                if let Some(choice) = self.victim_by_rank(entries, scope) {
+                    return choice;
+                }
+                if self.small.len() == 0 {
+                    break;
+                }
+            }
+            if let Some(choice) = self.victim_of_small(entries, scope) {
+                self.set_window();
+                return choice;
+            }
+        }
+        match scope {
+            Scope::AllKeys if !entries.is_empty() => Choice::Later,
+            _ => self.draw.any(entries, scope),
+        }
+    }
+
+    fn shown(&mut self, _entry: &Candidate) -> AccessClock {
+        self.in_main(0)
+    }
+
+    fn tend(&mut self, entries: &mut impl Entries) {
+        self.small.tend(entries);
+    }
+
+    fn held_bytes(&self) -> u64 {
+        self.small.held_bytes() + self.ghost.held_bytes() + self.draw.held_bytes()
+    }
+}

@@ -1,0 +1,152 @@
+//! S3-FIFO (Yang, Zhang, Qiu, Yue, Rashmi: FIFO queues are all you need for cache eviction, SOSP 2023), as libCacheSim has it.
+//!
+//! ```text
+//!  new ─▶ small, 10% ──▶ used twice or more ─▶ main ◀─ used ┐    its uses, three at most, less one, are those with which it goes on
+//!                    └─▶ victim ╌▶ ghost, 90% ╌▶ main    └──┴─▶ victim, if unused
+//!
+//!  history   | main | uses, 3 bits | stamp, 20 bits |
+//! ```
+//! The small queue has six bytes an entry, the main one four, ghosts some four.
+
+use super::ghost::Ghost;
+use super::queue::{Counts, Place, Queue};
+use super::rng::Rng;
+use super::sampled::any;
+use super::{Candidate, Choice, Entries, Identity, LOOKS_MAX, Policy, Scope, Use};
+use crate::AccessClock;
+
+const STAMP_BITS: u32 = 20;
+const USE_ONE: u32 = 1 << STAMP_BITS;
+const USES: u32 = 7 << STAMP_BITS;
+const MAIN: u32 = 1 << 23;
+
+/// Uses with which an entry leaves the small queue for the main one.
+const USES_TO_STAY: u32 = 2;
+/// Uses of an entry of the main queue that count.
+const USES_MAX: u32 = 3;
+
+const SMALL_PERCENT: u64 = 10;
+const GHOST_PERCENT: u64 = 90;
+
+const fn place(mark: u32) -> Place {
+    Place {
+        stamp_bits: STAMP_BITS,
+        mark_mask: MAIN,
+        mark,
+    }
+}
+
+fn uses(history: AccessClock) -> u32 {
+    (history.0 & USES) >> STAMP_BITS
+}
+
+/// Entries in a small queue and a main one.
+pub(crate) struct S3Fifo {
+    capacity: u64,
+    small: Queue,
+    main: Queue,
+    ghost: Ghost,
+    has_evicted: bool,
+    rng: Rng,
+}
+
+impl S3Fifo {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            capacity: 0,
+            small: Queue::new(Counts::Bytes, place(0)),
+            main: Queue::new(Counts::Slots, place(MAIN)),
+            ghost: Ghost::new(),
+            has_evicted: false,
+            rng: Rng::new(seed),
+        }
+    }
+
+    fn enter_main(&mut self, identity: Identity, uses: u32) -> AccessClock {
+        let stamp = self.main.push(identity, 0);
+        self.main.history(AccessClock(uses * USE_ONE), stamp)
+    }
+
+    fn victim_of_main(&mut self, entries: &mut impl Entries, scope: Scope) -> Option<Choice> {
+        let slot = self.main.pop()?;
+        let entry = self.main.entry(slot, entries)?;
+        let uses = uses(entry.history);
+        if uses == 0 && scope.allows(&entry) {
+            return Some(Choice::Victim(entry.identity));
+        }
+        let history = self.enter_main(entry.identity, uses.min(USES_MAX).saturating_sub(1));
+        entries.set_history(entry.identity, history);
+        None
+    }
+
+    fn victim_of_small(&mut self, entries: &mut impl Entries, scope: Scope) -> Option<Choice> {
+        let slot = self.small.pop()?;
+        let entry = self.small.entry(slot, entries)?;
+        if uses(entry.history) < USES_TO_STAY && scope.allows(&entry) {
+            let mean_bytes = entries.bytes() / entries.len().max(1);
+            self.ghost.add(entry.identity, entry.bytes, mean_bytes);
+            return Some(Choice::Victim(entry.identity));
+        }
+        let history = self.enter_main(entry.identity, 0);
+        entries.set_history(entry.identity, history);
+        None
+    }
+}
+
+impl Policy for S3Fifo {
+    fn set_capacity(&mut self, bytes: u64) {
+        self.capacity = bytes;
+        self.ghost.set_window(bytes * GHOST_PERCENT / 100);
+    }
+
+    fn inserted(&mut self, identity: Identity, bytes: u64) -> AccessClock {
+        let is_full = self.small.bytes() >= self.capacity * SMALL_PERCENT / 100;
+        if !self.has_evicted && is_full || self.ghost.take(identity, bytes) {
+            return self.enter_main(identity, 0);
+        }
+        let stamp = self.small.push(identity, bytes);
+        AccessClock(stamp)
+    }
+
+    #[inline(always)]
+    fn used(&mut self, history: AccessClock, _how: Use) -> AccessClock {
+        let counts = history.0 & USES != USES;
+        AccessClock(history.0 + (u32::from(counts) << STAMP_BITS))
+    }
+
+    fn victim(&mut self, entries: &mut impl Entries, scope: Scope) -> Choice {
+        self.has_evicted = true;
+        let capacity = self.capacity.min(entries.bytes());
+        let main_bytes = entries.bytes().saturating_sub(self.small.bytes());
+        let from_main = main_bytes > capacity - capacity * SMALL_PERCENT / 100;
+        for _ in 0..LOOKS_MAX {
+            // One that leaves the small queue for the main one makes that no larger than is decided for this victim.
+            let choice = match (self.small.len(), self.main.len()) {
+                (0, 0) => return any(entries, scope, &mut self.rng),
+                (_, 1..) if from_main => self.victim_of_main(entries, scope),
+                (1.., _) => self.victim_of_small(entries, scope),
+                (0, _) => self.victim_of_main(entries, scope),
+            };
+            if let Some(choice) = choice {
+                return choice;
+            }
+        }
+        match scope {
+            Scope::AllKeys => Choice::Later,
+            Scope::Volatile => any(entries, scope, &mut self.rng),
+        }
+    }
+
+    fn shown(&mut self, entry: &Candidate) -> AccessClock {
+        self.enter_main(entry.identity, 0)
+    }
+
+    fn tend(&mut self, entries: &mut impl Entries) {
+        self.small.tend(entries);
+        self.main.tend(entries);
+    }
+
+    fn held_bytes(&self) -> u64 {
+        self.small.held_bytes() + self.main.held_bytes() + self.ghost.held_bytes()
+    }
+}

@@ -1,0 +1,95 @@
+//! Which keys are sampled: those whose hash is low (SHARDS, Waldspurger et al., FAST 2015), so that a key is in the sample or is not,
+//! with all of its requests.
+//!
+//! A cache of the sampled keys that has the sample's share of the bytes misses as often as the whole. The sample is made as large as so
+//! many entries of it want, and fitted when the number of entries changes.
+
+use std::ops::RangeInclusive;
+
+use super::Identity;
+use super::rng::mix;
+
+/// Insertions after which the sample is fitted at the latest.
+const FIT_EVERY: u64 = 1024;
+
+/// A sample of keys.
+pub(crate) struct Sample {
+    /// A key is in the sample if its identity times `salt` is no more.
+    below: u32,
+    salt: u32,
+
+    capacity: u64,
+    rate: f64,
+    rates: RangeInclusive<f64>,
+    /// Entries that a cache of the sample is to have.
+    wanted: f64,
+    inserted: u64,
+    inserted_bytes: u64,
+    fit_at: u64,
+}
+
+impl Sample {
+    /// A sample of `wanted` entries of a shard, as far as `rates` have one for that.
+    pub(crate) fn new(wanted: f64, rates: RangeInclusive<f64>, seed: u64) -> Self {
+        Self {
+            below: below(*rates.end()),
+            salt: mix(!seed) as u32 | 1,
+            capacity: 0,
+            rate: *rates.end(),
+            rates,
+            wanted,
+            inserted: 0,
+            inserted_bytes: 0,
+            fit_at: 1,
+        }
+    }
+
+    /// Whether a key is in it.
+    #[inline(always)]
+    pub(crate) fn has(&self, identity: Identity) -> bool {
+        identity.0.wrapping_mul(self.salt) <= self.below
+    }
+
+    /// The part of all keys that it has.
+    pub(crate) fn rate(&self) -> f64 {
+        self.rate
+    }
+
+    pub(crate) fn set_capacity(&mut self, bytes: u64) {
+        self.capacity = bytes;
+    }
+
+    /// The sample's share of the shard's bytes.
+    pub(crate) fn capacity(&self) -> u64 {
+        (self.capacity as f64 * self.rate).round() as u64
+    }
+
+    /// An entry comes to be in the shard; whether the sample is another now.
+    pub(crate) fn fit_after_insertion(&mut self, bytes: u64) -> bool {
+        self.inserted += 1;
+        self.inserted_bytes += bytes;
+        if self.inserted < self.fit_at {
+            return false;
+        }
+        self.fit_at = self.inserted + self.inserted.min(FIT_EVERY);
+        let mean = self.inserted_bytes as f64 / self.inserted as f64;
+        let entries = self.capacity as f64 / mean.max(1.0);
+        let rate = (self.wanted / entries.max(1.0)).clamp(*self.rates.start(), *self.rates.end());
+        // What comes lately counts as much as all before.
+        if self.inserted >= 64 * FIT_EVERY {
+            self.inserted /= 2;
+            self.inserted_bytes /= 2;
+            self.fit_at = self.inserted + FIT_EVERY;
+        }
+        if (rate / self.rate - 1.0).abs() < 0.2 {
+            return false;
+        }
+        self.rate = rate;
+        self.below = below(rate);
+        true
+    }
+}
+
+fn below(rate: f64) -> u32 {
+    (rate * f64::from(u32::MAX)) as u32
+}

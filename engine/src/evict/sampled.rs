@@ -1,0 +1,100 @@
+//! Victims by drawing: some entries are drawn, and the one of least worth goes (Redis's approximation of LRU, and of others).
+
+use super::pool::{Pool, Worth};
+use super::rng::Rng;
+use super::{Candidate, Choice, Entries, Scope};
+
+/// Redis's default of `maxmemory-samples`.
+pub(crate) const SAMPLES: usize = 5;
+
+/// Candidates of a pool that are looked at again for one victim.
+const RELOOKS_MAX: u32 = 16;
+
+/// Any entry that may go.
+pub(crate) fn any(entries: &impl Entries, scope: Scope, rng: &mut Rng) -> Choice {
+    let mut drawn = None;
+    entries.sample(1, scope, rng.next(), |entry| {
+        if scope.allows(entry) {
+            drawn.get_or_insert(entry.identity);
+        }
+    });
+    drawn.map_or(Choice::Nothing, Choice::Victim)
+}
+
+/// The entry of least worth among those drawn now and the best of earlier draws.
+pub(crate) struct Draw {
+    pool: Pool,
+    rng: Rng,
+    samples: usize,
+}
+
+impl Draw {
+    pub(crate) fn new(samples: usize, seed: u64) -> Self {
+        Self {
+            pool: Pool::default(),
+            rng: Rng::new(seed),
+            samples,
+        }
+    }
+
+    pub(crate) fn set_samples(&mut self, samples: usize) {
+        self.samples = samples;
+    }
+
+    /// Forgets earlier draws: worth has another meaning from now on.
+    pub(crate) fn forget(&mut self) {
+        self.pool.clear();
+    }
+
+    /// The entry that goes, and its worth; `worth` is `None` for what may not go.
+    pub(crate) fn lowest(
+        &mut self,
+        entries: &impl Entries,
+        scope: Scope,
+        worth: impl Fn(&Candidate) -> Option<Worth>,
+    ) -> Option<(Worth, Candidate)> {
+        let worth = |entry: &Candidate| scope.allows(entry).then(|| worth(entry)).flatten();
+        let pool = &mut self.pool;
+        entries.sample(self.samples, scope, self.rng.next(), |entry| {
+            if let Some(worth) = worth(entry) {
+                pool.offer(worth, entry.identity);
+            }
+        });
+        for _ in 0..RELOOKS_MAX {
+            let (_, identity) = pool.take()?;
+            let Some(entry) = entries.find(identity) else {
+                continue;
+            };
+            let Some(now) = worth(&entry) else {
+                continue;
+            };
+            if pool.lowest().is_none_or(|next| now <= next) {
+                return Some((now, entry));
+            }
+            pool.offer(now, identity);
+        }
+        None
+    }
+
+    /// As a choice: one that is found no victim in draws another time, as long as there are entries to draw.
+    pub(crate) fn choose(
+        &mut self,
+        entries: &impl Entries,
+        scope: Scope,
+        worth: impl Fn(&Candidate) -> Option<Worth>,
+    ) -> Choice {
+        match self.lowest(entries, scope, worth) {
+            Some((_, entry)) => Choice::Victim(entry.identity),
+            None => self.any(entries, scope),
+        }
+    }
+
+    /// Any entry that may go.
+    pub(crate) fn any(&mut self, entries: &impl Entries, scope: Scope) -> Choice {
+        any(entries, scope, &mut self.rng)
+    }
+
+    pub(crate) fn held_bytes(&self) -> u64 {
+        self.pool.held_bytes()
+    }
+}
