@@ -111,6 +111,27 @@ impl Agenda {
         time.copied().unwrap_or(NEVER)
     }
 
+    /// The next number from `from` on, and round, that has a time.
+    pub(crate) fn next_with_time(&self, from: u32) -> Option<u32> {
+        let (first, place) = (from as usize / PAGE_TIMES, from as usize % PAGE_TIMES);
+        // The page that it begins within comes once more, for what is before.
+        let round =
+            (first..self.pages.len()).chain(0..=first.min(self.pages.len().saturating_sub(1)));
+        let mut from_place = place;
+        for at in round {
+            let from_place = std::mem::take(&mut from_place);
+            let page = self.pages.get(at)?;
+            if page.soonest == NEVER {
+                continue;
+            }
+            let times = page.times.get(from_place..).unwrap_or_default();
+            if let Some(found) = times.iter().position(|&time| time != NEVER) {
+                return Some((at * PAGE_TIMES + from_place + found) as u32);
+            }
+        }
+        None
+    }
+
     /// The next number whose time has come, if any; the hand goes on behind it. Adds the pages read to `pages_read`.
     pub(crate) fn next_due(&mut self, now: UnixMillis, pages_read: &mut u32) -> Option<u32> {
         if self.soonest > now {

@@ -52,11 +52,11 @@ pub use keyspace::{ContentsId, KeyAhead};
 pub use list::End;
 pub use raw::Buffer;
 pub use shard::{
-    Access, BeforeChange, DeadlineStats, Entries, ExpireStats, Fate, Field, FieldAhead, HashMut,
-    HashRef, ListMut, ListRef, LooseId, Member, MemberAhead, MembersRef, MemoryUsage, PartFrom,
-    PartOf, ScanCursor, Scored, SetMut, SetRef, Shard, ShardOptions, SortedSetMut, SortedSetRef,
-    Stored, StreamMut, TtlChange, Undo, Upcoming, members_of_part, scored_of_part, write_member,
-    write_scored,
+    Access, BeforeChange, DeadlineStats, Entries, Evicted, EvictionOptions, ExpireStats, Fate,
+    Field, FieldAhead, HashMut, HashRef, ListMut, ListRef, LooseId, Member, MemberAhead,
+    MembersRef, MemoryUsage, PartFrom, PartOf, ScanCursor, Scored, SetMut, SetRef, Shard,
+    ShardOptions, SortedSetMut, SortedSetRef, Stored, StreamMut, TtlChange, Undo, Upcoming,
+    members_of_part, scored_of_part, write_member, write_scored,
 };
 pub use sorted::{Bound, Side};
 pub use spiral::Intent;

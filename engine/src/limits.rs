@@ -26,6 +26,18 @@ pub const LOOK_MAX_COST: u32 = 2048;
 /// Milliseconds after which an entry that is due and has to stay is looked at again.
 pub const STAYS_MS: i64 = 32;
 
+/// Entries that a shard has at least which lends memory to others or borrows it: with fewer, misses tell too little.
+pub const LENDING_MIN_ENTRIES: u64 = 256;
+
+/// Entries that a new eviction policy is shown in a slice, but for those of the last node.
+pub const ENTRIES_SHOWN_AT_ONCE: usize = 256;
+
+/// Nodes that are looked at for entries to evict: a keyspace, or a node, may have few that may go.
+pub const NODES_DRAWN_MAX: u32 = 64;
+
+/// What a new entry takes besides its key and value, about.
+pub const NEW_ENTRY_BYTES: usize = 12;
+
 /// Nodes of a keyspace whose dead are counted to know how many all are.
 pub const SAMPLED_NODES: u32 = 512;
 
@@ -83,6 +95,3 @@ pub const NEAR_ANYHOW_BYTES: u64 = match cfg!(any(test, feature = "model")) {
     true => 1,
     false => 512 << 10,
 };
-
-/// Entries that a shard has at least which lends memory to others or borrows it: with fewer, misses tell too little.
-pub const LENDING_MIN_ENTRIES: u64 = 256;

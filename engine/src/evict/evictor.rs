@@ -33,6 +33,13 @@ macro_rules! policies {
             }
         }
 
+        impl PolicyName {
+            /// Whether Redis has it too.
+            pub fn is_redis(self) -> bool {
+                matches!(self, Self::Lru | Self::Lfu | Self::Lrm | Self::Random | Self::Ttl)
+            }
+        }
+
         enum Chosen {
             $($variant($held),)*
         }

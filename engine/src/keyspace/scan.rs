@@ -5,6 +5,7 @@
 
 use super::Keyspace;
 use crate::KeyHasher;
+use crate::evict::Identity;
 use crate::memory::Memory;
 use crate::spiral::entries::Entry;
 
@@ -25,6 +26,44 @@ impl Keyspace {
         let spiral = self.spiral.as_ref()?;
         let next = spiral.scan_entries(memory.heap(), &hash_of, cursor.0, count, emit);
         next.map(Cursor)
+    }
+
+    /// Shows what may be the entry of an identity.
+    pub(crate) fn entries_like(
+        &self,
+        memory: &Memory,
+        identity: Identity,
+        show: impl FnMut(Entry),
+    ) {
+        if let Some(spiral) = &self.spiral {
+            spiral.entries_like(memory.heap(), identity, show);
+        }
+    }
+
+    /// Shows up to `most` entries that lie beside each other in a node: the one behind that which a random number draws by so many.
+    pub(crate) fn neighbours(
+        &self,
+        memory: &Memory,
+        from: (u64, u32),
+        most: usize,
+        show: impl FnMut(Entry),
+    ) {
+        if let Some(spiral) = &self.spiral {
+            spiral.neighbours(memory.heap(), from, most, show);
+        }
+    }
+
+    /// The same of entries with deadlines, in a node that has times.
+    pub(crate) fn volatile_neighbours(
+        &self,
+        memory: &Memory,
+        from: (u64, u32),
+        most: usize,
+        show: impl FnMut(Entry),
+    ) {
+        if let Some(spiral) = &self.spiral {
+            spiral.volatile_neighbours(memory.heap(), from, most, show);
+        }
     }
 
     /// An entry drawn by `random`, close to uniformly among those that are `live`.

@@ -643,6 +643,7 @@ impl Shard {
             self.memory.drop_loose(&loose);
             return Err(error);
         }
+        self.adopt(db, key);
         Ok(existing.is_some())
     }
 

@@ -8,6 +8,9 @@ mod before;
 #[cfg(test)]
 mod before_tests;
 mod compaction;
+mod eviction;
+#[cfg(test)]
+mod eviction_tests;
 #[cfg(test)]
 mod expiry_tests;
 mod fields;
@@ -28,12 +31,13 @@ pub(crate) mod streams;
 #[cfg(test)]
 mod tests;
 mod undo;
-mod uses;
 mod walk;
 mod write;
 
 pub use before::{BeforeChange, Entries, Upcoming};
 use compaction::Compactor;
+use eviction::Eviction;
+pub use eviction::{Evicted, EvictionOptions};
 pub use hashes::{Fate, Field, HashMut, HashRef};
 pub use lists::{ListMut, ListRef};
 use loose::LooseCollections;
@@ -54,6 +58,7 @@ use std::collections::HashSet;
 use crate::awaited::AwaitedKeys;
 use crate::copied::CopiedKeys;
 use crate::entry::EntryRef;
+use crate::evict::Use;
 use crate::expiry::{BALANCE_COST, GIVEN_BACK_BYTES, Hand, REMOVAL_COST};
 use crate::journal::{Counts, Effect, Event, Journal, Removal};
 use crate::keyspace::{Ahead, ContentsId, KeyAhead, Keyspace};
@@ -63,7 +68,7 @@ use crate::raw::Block;
 use crate::spiral::entries::Entry;
 use crate::subscribers::Subscribers;
 use crate::watch::{Presence, Watches};
-use crate::{AccessClock, DbIndex, Key, KeyHasher, Lfu, StoreError, Thresholds, UnixMillis};
+use crate::{AccessClock, DbIndex, Key, KeyHasher, StoreError, Thresholds, UnixMillis};
 
 /// How a shard is made.
 #[derive(Clone, Debug)]
@@ -163,8 +168,8 @@ pub struct Shard {
     clock: AccessClock,
     /// The history that another use now leaves as it is; none has it if each use counts.
     history_of_just_used: u32,
-    lfu: Option<Lfu>,
-    lfu_random: u64,
+    eviction: Option<Box<Eviction>>,
+    evicted_total: u64,
     journal: Journal,
     hand: Hand,
     expired_total: u64,
@@ -209,8 +214,8 @@ impl Shard {
             now: UnixMillis(0),
             clock: AccessClock(0),
             history_of_just_used: 0,
-            lfu: None,
-            lfu_random: 1,
+            eviction: None,
+            evicted_total: 0,
             journal: Journal::default(),
             hand: Hand::new(),
             expired_total: 0,
@@ -293,7 +298,8 @@ impl Shard {
             + self.list_bytes
             + self.kept_bytes
             + flushed_bytes
-            + self.memory.table_bytes();
+            + self.memory.table_bytes()
+            + self.eviction_bytes();
         if self.undo.is_open {
             table_bytes += self.undo_bytes();
         }
@@ -331,7 +337,7 @@ impl Shard {
         if entry.is_none() {
             self.journal.tell(db, key.bytes(), Event::Missed);
         }
-        Some(self.look_at(db, entry?, access))
+        Some(self.look_at(db, (key.hash(), entry?), access))
     }
 
     /// Looks `key` up. An entry past its deadline is removed first (journalled as `expired`) and not found; while expiry is
@@ -339,27 +345,31 @@ impl Shard {
     #[inline]
     pub fn get(&mut self, db: DbIndex, key: Key<'_>, access: Access) -> Option<EntryRef<'_>> {
         let entry = self.find_to_read(db, key)?;
-        Some(self.look_at(db, entry, access))
+        Some(self.look_at(db, (key.hash(), entry), access))
     }
 
     #[inline(always)]
-    fn look_at(&mut self, db: DbIndex, entry: Entry, access: Access) -> EntryRef<'_> {
+    fn look_at(&mut self, db: DbIndex, found: (u64, Entry), access: Access) -> EntryRef<'_> {
+        let (_, entry) = found;
         let view = self.memory.view(entry);
         let before = view.access();
         if access == Access::Touch && before.0 != self.history_of_just_used {
-            self.touch(db, entry, before);
+            self.touch(db, found, before, Use::Read);
         }
         self.memory.view(entry).with_access(before)
     }
 
-    /// An entry with this history is used.
+    /// An entry with this history, of a key with this hash, is used.
     #[inline]
-    fn touch(&mut self, db: DbIndex, entry: Entry, before: AccessClock) {
-        if before.0 != self.history_of_just_used {
+    fn touch(&mut self, db: DbIndex, (hash, entry): (u64, Entry), before: AccessClock, how: Use) {
+        if before.0 == self.history_of_just_used {
+            return;
+        }
+        let used = self.history_of_used((hash, entry), before, how);
+        if used != before {
             if self.is_told_before {
                 self.before_use(db, entry);
             }
-            let used = self.history_of_used(before);
             self.memory.set_access_of(entry, used);
         }
     }

@@ -215,7 +215,8 @@ impl NamedMut<'_> {
         }
         self.open.before_new();
         let shard = &mut *self.open.shard;
-        let access = shard.clock;
+        let bytes = key.len() + element.name.len() + element.value.len();
+        let access = shard.history_of_coming(self.open.key.hash(), bytes);
         let item = match packed::bytes_alone(element) {
             Some(bytes) => {
                 let memory = &mut shard.memory;

@@ -6,6 +6,7 @@
 //! ```
 
 use super::{Access, Shard};
+use crate::evict::Use;
 use crate::journal::{Counts, Effect, Element, Event, Removal};
 use crate::memory::{Times, item_of};
 use crate::raw::Block;
@@ -43,7 +44,7 @@ impl Shard {
         let entry = self.find(db, key);
         if let Some(entry) = entry {
             let head = self.memory.head_of(entry);
-            self.touch(db, entry, head.access());
+            self.touch(db, (key.hash(), entry), head.access(), Use::Write);
             if head.form().kind() != kind {
                 return Err(WrongType);
             }
@@ -95,7 +96,7 @@ impl Shard {
         };
         let head = self.memory.head_of(entry);
         if access == Access::Touch {
-            self.touch(db, entry, head.access());
+            self.touch(db, (key.hash(), entry), head.access(), Use::Read);
         }
         let item = item_of(entry).filter(|_| is_wanted(head.form().kind()));
         item.map(Some).ok_or(WrongType)

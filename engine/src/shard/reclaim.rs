@@ -159,7 +159,7 @@ impl Shard {
     /// Whether there may be something to do.
     #[inline(always)]
     fn has_to_tend(&mut self) -> bool {
-        self.graveyard.is_some() || self.memory.has_to_tend()
+        self.graveyard.is_some() || self.has_to_tend_eviction() || self.memory.has_to_tend()
     }
 
     fn tend_some(&mut self, budget: u32) -> bool {
@@ -169,7 +169,7 @@ impl Shard {
                 ENTRIES_PER_RELEASE
             } else if let Some(freed) = self.free_node() {
                 freed
-            } else if self.release_some() {
+            } else if self.release_some() || self.show_some() {
                 ENTRIES_PER_RELEASE
             } else if self.undo.is_open || self.undos_aside > 0 {
                 return false;

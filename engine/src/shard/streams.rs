@@ -4,6 +4,7 @@
 mod tests;
 
 use super::{Access, Open, Shard};
+use crate::evict::Use;
 use crate::journal::{Counts, Effect, Element, Event};
 use crate::limits::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
 use crate::memory::item_of;
@@ -42,7 +43,7 @@ impl Shard {
         };
         let head = self.memory.head_of(entry);
         if access == Access::Touch {
-            self.touch(db, entry, head.access());
+            self.touch(db, (key.hash(), entry), head.access(), Use::Read);
         }
         let item = item_of(entry).filter(|_| head.form().kind() == Kind::Stream);
         let owner = self.memory.collection_of(item.ok_or(WrongType)?);
@@ -113,7 +114,8 @@ impl StreamMut<'_> {
         self.open.before_new();
         let shard = &mut *self.open.shard;
         let of = (Kind::Stream, Default::default());
-        let item = shard.memory.create_collection(key, of, shard.clock, None)?;
+        let access = shard.history_of_coming(self.open.key.hash(), key.len());
+        let item = shard.memory.create_collection(key, of, access, None)?;
         let owner = shard.memory.collection_of(item);
         let owner = owner.expect("that is its value");
         if let Some(change) = first

@@ -57,7 +57,11 @@ impl Shard {
         };
         let content = Content {
             form: Form::string(encoding),
-            access: self.history_over(existing, event),
+            access: self.history_over(
+                (key.hash(), key.bytes().len() + value.len()),
+                existing,
+                event,
+            ),
             deadline,
             value,
         };
@@ -111,6 +115,7 @@ impl Shard {
                 stored?;
             }
         }
+        self.adopt(db, key);
         if image.kind == Kind::String {
             let effect = Effect::Put {
                 kind: image.kind,
@@ -308,7 +313,7 @@ impl Shard {
                 if self.is_told_before {
                     self.before_range(db, key.hash(), entry, (offset, bytes.len()))?;
                 }
-                let access = self.history_over(existing, event);
+                let access = self.history_over((key.hash(), 0), existing, event);
                 self.write_range_of(db, key, entry, (offset, bytes), (form, access))?
             }
             None => self.create_range(db, key, offset, bytes, form)?,
@@ -412,7 +417,7 @@ impl Shard {
     ) -> Result<usize, StoreError> {
         let mut content = Content {
             form,
-            access: self.clock,
+            access: self.history_of_coming(key.hash(), key.bytes().len() + offset + bytes.len()),
             deadline: None,
             value: bytes,
         };
@@ -634,6 +639,7 @@ impl Shard {
         let entry = self.keyspace(from_db).find(from_key, &self.memory);
         let entry = entry.expect("it was found, and nothing has removed it");
         self.delete(from_db, from_key.hash(), entry);
+        self.adopt(to_db, to_key);
         Ok(())
     }
 
@@ -670,6 +676,7 @@ impl Shard {
             self.delete(to_db, to_key.hash(), replaced);
         }
         self.attach_anyway(to_db, to_key.hash(), moved);
+        self.adopt(to_db, to_key);
         Ok(())
     }
 }

@@ -18,6 +18,7 @@ pub(crate) mod address;
 mod check;
 mod deadlines;
 mod divide;
+pub(crate) mod drawn;
 pub(crate) mod due;
 pub(crate) mod entries;
 mod long;

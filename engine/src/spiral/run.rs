@@ -595,6 +595,25 @@ impl Shape {
         None
     }
 
+    /// Shows each element with this tag, and its number.
+    pub(super) fn each_tagged<'a>(
+        &self,
+        run: &'a [u8],
+        tag: u8,
+        mut show: impl FnMut(usize, Element<'a>),
+    ) {
+        let mut at = 0;
+        while at < self.count {
+            let mut bits = self.matching_at(run, at, tag);
+            while bits != 0 {
+                let found = at + bits.trailing_zeros() as usize;
+                show(found, self.element(run, found));
+                bits &= bits - 1;
+            }
+            at += TAGS_AT_ONCE;
+        }
+    }
+
     /// Asks for the cache lines of the first element with this tag; the code of its value, if there is one.
     #[inline(always)]
     pub(super) fn prefetch(&self, run: &[u8], tag: u8) -> Option<u8> {

@@ -158,7 +158,7 @@ impl Spiral {
         })
     }
 
-    fn count_of(&self, heap: &Heap, ordinal: u32) -> usize {
+    pub(super) fn count_of(&self, heap: &Heap, ordinal: u32) -> usize {
         let blocks = self.blocks_of(heap, ordinal);
         blocks
             .map(|block| Shape::read(run_of(heap, block)).count)
@@ -185,7 +185,7 @@ impl Spiral {
 }
 
 /// Scrambles a number (the finaliser of SplitMix64).
-fn mix(number: u64) -> u64 {
+pub(super) fn mix(number: u64) -> u64 {
     let mut z = number.wrapping_add(0x9E37_79B9_7F4A_7C15);
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

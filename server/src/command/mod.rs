@@ -27,7 +27,7 @@ pub use context::{Clock, CoreCall, CoreState, FirstKey, Random, SessionCall, Sha
 pub(crate) use families::commandlog;
 pub use families::larder::rebalance::{ahead, moving};
 pub use families::monitor;
-pub use families::object::{lfu_of, thresholds_of};
+pub use families::object::{eviction_of, keeps_time, thresholds_of};
 pub(crate) use families::script::{busy, no_script};
 pub use handing::{Extent, Handed, PART_BYTES};
 pub use keys::{

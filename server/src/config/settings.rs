@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use larder_engine::evict::{PolicyName, Scope};
+
 use super::value;
 
 /// What the hot path and the commands read of the configuration.
@@ -254,52 +256,65 @@ pub enum ClientMemory {
 pub enum MaxmemoryPolicy {
     /// Nothing: writes are refused.
     NoEviction,
-    /// The longest unused key.
-    AllkeysLru,
-    /// The least used key.
-    AllkeysLfu,
-    /// A random key.
-    AllkeysRandom,
-    /// The longest unused key with a deadline.
-    VolatileLru,
-    /// The least used key with a deadline.
-    VolatileLfu,
-    /// A random key with a deadline.
-    VolatileRandom,
-    /// The key with the nearest deadline.
-    VolatileTtl,
+    /// A policy, among all keys or those with a deadline.
+    Evicts(Scope, PolicyName),
 }
 
 impl MaxmemoryPolicy {
     /// Its name in `CONFIG GET` and `INFO`.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::NoEviction => "noeviction",
-            Self::AllkeysLru => "allkeys-lru",
-            Self::AllkeysLfu => "allkeys-lfu",
-            Self::AllkeysRandom => "allkeys-random",
-            Self::VolatileLru => "volatile-lru",
-            Self::VolatileLfu => "volatile-lfu",
-            Self::VolatileRandom => "volatile-random",
-            Self::VolatileTtl => "volatile-ttl",
-        }
+        let named = Self::NAMES.iter().find(|(_, policy)| *policy == self);
+        named.map_or("noeviction", |(name, _)| name)
     }
 
     /// Whether entries keep how often they are used, not when.
     pub fn is_lfu(self) -> bool {
-        matches!(self, Self::AllkeysLfu | Self::VolatileLfu)
+        matches!(self, Self::Evicts(_, PolicyName::Lfu))
     }
 
-    const ALL: [Self; 8] = [
-        Self::NoEviction,
-        Self::AllkeysLru,
-        Self::AllkeysLfu,
-        Self::AllkeysRandom,
-        Self::VolatileLru,
-        Self::VolatileLfu,
-        Self::VolatileRandom,
-        Self::VolatileTtl,
-    ];
+    /// Whether it goes by each entry's uses as Redis keeps them.
+    pub fn is_lru_or_lfu(self) -> bool {
+        matches!(self, Self::Evicts(_, PolicyName::Lru | PolicyName::Lfu))
+    }
+
+    /// All, by their names: Redis's in its order, then those that it has not.
+    const NAMES: &[(&str, Self)] = {
+        use PolicyName::{Adaptive, Fifo, Gdsf, Lfu, Lrm, Lru, Random, S3Fifo, Sieve, Ttl};
+        use Scope::{AllKeys, Volatile};
+        &[
+            ("volatile-lru", Self::Evicts(Volatile, Lru)),
+            ("volatile-lfu", Self::Evicts(Volatile, Lfu)),
+            ("volatile-random", Self::Evicts(Volatile, Random)),
+            ("volatile-ttl", Self::Evicts(Volatile, Ttl)),
+            ("volatile-lrm", Self::Evicts(Volatile, Lrm)),
+            ("allkeys-lru", Self::Evicts(AllKeys, Lru)),
+            ("allkeys-lfu", Self::Evicts(AllKeys, Lfu)),
+            ("allkeys-random", Self::Evicts(AllKeys, Random)),
+            ("allkeys-lrm", Self::Evicts(AllKeys, Lrm)),
+            ("noeviction", Self::NoEviction),
+            ("allkeys-fifo", Self::Evicts(AllKeys, Fifo)),
+            ("volatile-fifo", Self::Evicts(Volatile, Fifo)),
+            ("allkeys-sieve", Self::Evicts(AllKeys, Sieve)),
+            ("volatile-sieve", Self::Evicts(Volatile, Sieve)),
+            ("allkeys-s3fifo", Self::Evicts(AllKeys, S3Fifo)),
+            ("volatile-s3fifo", Self::Evicts(Volatile, S3Fifo)),
+            ("allkeys-gdsf", Self::Evicts(AllKeys, Gdsf)),
+            ("volatile-gdsf", Self::Evicts(Volatile, Gdsf)),
+            ("allkeys-adaptive", Self::Evicts(AllKeys, Adaptive)),
+            ("volatile-adaptive", Self::Evicts(Volatile, Adaptive)),
+        ]
+    };
+
+    /// The values of `maxmemory-policy`.
+    pub(super) const VALUES: &[&str] = &{
+        let mut values = [""; Self::NAMES.len()];
+        let mut at = 0;
+        while at < values.len() {
+            values[at] = Self::NAMES[at].0;
+            at += 1;
+        }
+        values
+    };
 }
 
 /// Classes of keyspace notifications.
@@ -579,8 +594,8 @@ fn client_memory(text: &str) -> Option<ClientMemory> {
 }
 
 fn maxmemory_policy(text: &str) -> MaxmemoryPolicy {
-    let named = MaxmemoryPolicy::ALL
-        .into_iter()
-        .find(|policy| policy.name() == text);
-    named.unwrap_or(MaxmemoryPolicy::NoEviction)
+    let named = MaxmemoryPolicy::NAMES
+        .iter()
+        .find(|(name, _)| *name == text);
+    named.map_or(MaxmemoryPolicy::NoEviction, |(_, policy)| *policy)
 }

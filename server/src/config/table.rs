@@ -4,6 +4,7 @@
 //! a default promises (`save`) or listens on less (`bind`). Larder's own stand first.
 
 use super::directive::{Change, Directive, Kind};
+use super::settings::MaxmemoryPolicy;
 
 const INT_MAX: i64 = i32::MAX as i64;
 const INT_MIN: i64 = i32::MIN as i64;
@@ -12,17 +13,6 @@ const LONG_MAX: u64 = i64::MAX as u64;
 
 /// Values of `enable-debug-command` and its like.
 pub(super) const PROTECTED_ACTION: &[&str] = &["no", "yes", "local"];
-/// Values of `maxmemory-policy`.
-pub(super) const MAXMEMORY_POLICY: &[&str] = &[
-    "volatile-lru",
-    "volatile-lfu",
-    "volatile-random",
-    "volatile-ttl",
-    "allkeys-lru",
-    "allkeys-lfu",
-    "allkeys-random",
-    "noeviction",
-];
 const ON_SIGNAL: &[&str] = &["default", "save", "nosave", "now", "force"];
 
 /// Directives that have gone and are read over, as Redis does.
@@ -187,7 +177,7 @@ pub static DIRECTIVES: &[Directive] = &[
     Directive::yes_no("activedefrag", "no"),
     Directive::new(
         "maxmemory-policy",
-        Kind::OneOf(MAXMEMORY_POLICY),
+        Kind::OneOf(MaxmemoryPolicy::VALUES),
         "noeviction",
     ),
     Directive::int("active-defrag-cycle-min", 1, 99, "1"),

@@ -1,5 +1,6 @@
 //! Tests of loading, reading, changing and writing back a configuration.
 
+use larder_engine::evict::{PolicyName, Scope};
 use std::fs;
 use std::path::PathBuf;
 
@@ -282,7 +283,10 @@ fn a_change_is_made_whole_or_not_at_all() {
     )
     .unwrap();
     assert_eq!(changed.maxmemory_bytes, 1 << 20);
-    assert_eq!(changed.maxmemory_policy, MaxmemoryPolicy::AllkeysLru);
+    assert_eq!(
+        changed.maxmemory_policy,
+        MaxmemoryPolicy::Evicts(Scope::AllKeys, PolicyName::Lru)
+    );
     assert_eq!(config.maxmemory_bytes, 0);
     let changed = set(
         &config,
@@ -327,7 +331,9 @@ fn a_refused_change_is_answered_as_redis_answers() {
             &[("maxmemory-policy", "x")],
             format!(
                 "{failed} 'maxmemory-policy') - argument(s) must be one of the following: volatile-lru, volatile-lfu, \
-                 volatile-random, volatile-ttl, allkeys-lru, allkeys-lfu, allkeys-random, noeviction"
+                 volatile-random, volatile-ttl, volatile-lrm, allkeys-lru, allkeys-lfu, allkeys-random, allkeys-lrm, noeviction, \
+                 allkeys-fifo, volatile-fifo, allkeys-sieve, volatile-sieve, allkeys-s3fifo, volatile-s3fifo, allkeys-gdsf, \
+                 volatile-gdsf, allkeys-adaptive, volatile-adaptive"
             ),
         ),
         (

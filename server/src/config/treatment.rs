@@ -72,6 +72,8 @@ pub(super) const OBEYED: &[&str] = &[
     // Keys and memory.
     "databases",
     "maxmemory",
+    "maxmemory-policy",
+    "maxmemory-samples",
     "maxmemory-clients",
     "lfu-log-factor",
     "lfu-decay-time",
@@ -114,7 +116,6 @@ const NO_APPEND_LOG: Remark = "has no effect: there is no append log yet";
 const NO_REPLICATION: Remark = "has no effect: there is no replication yet";
 const NO_CLUSTER: Remark = "has no effect: there is no cluster of servers yet";
 const NO_USERS: Remark = "has no effect: there are no ACL users yet but the default one";
-const NO_EVICTION: Remark = "has no effect: there is no eviction yet";
 const NO_DEFRAGMENTATION: Remark = "has no effect: memory is compacted without it";
 const NO_SYSLOG: Remark = "nothing is written to syslog";
 const BY_THE_CORES: Remark = "has no effect: see cores and core-pinning";
@@ -208,14 +209,8 @@ pub(super) const WARNED: &[(&str, Asks, Remark)] = &[
     ("cluster-link-sendbuf-limit", Set, NO_CLUSTER),
     ("cluster-compatibility-sample-ratio", Set, NO_CLUSTER),
     // Memory.
-    (
-        "maxmemory-policy",
-        Unless("noeviction"),
-        "there is no eviction yet: at maxmemory writes are refused",
-    ),
-    ("maxmemory-samples", Set, NO_EVICTION),
-    ("maxmemory-eviction-tenacity", Set, NO_EVICTION),
-    ("lazyfree-lazy-eviction", Set, NO_EVICTION),
+    ("maxmemory-eviction-tenacity", Set, NO_EFFECT),
+    ("lazyfree-lazy-eviction", Set, NO_EFFECT),
     ("lazyfree-lazy-expire", Set, NO_EFFECT),
     ("lazyfree-lazy-server-del", Set, NO_EFFECT),
     ("lazyfree-lazy-user-del", Set, NO_EFFECT),

@@ -109,6 +109,12 @@ pub const LUA_GARBAGE_BYTES: usize = 256 * 1024;
 /// enough to give back the longest argument there can be.
 pub const FREEING_STEPS_MAX: usize = 1024;
 
+/// Steps of eviction at most before a run of commands, or a command weighed by itself: a step takes some hundred nanoseconds.
+pub const EVICTED_AT_ONCE: u32 = 4096;
+
+/// The same at the end of a turn.
+pub const EVICTED_AT_END: u32 = 256;
+
 /// Room for the replies of an `EXEC` that is kept from one to the next.
 pub const EXEC_REPLIES_KEPT_BYTES: usize = 64 * 1024;
 

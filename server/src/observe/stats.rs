@@ -69,6 +69,8 @@ pub struct Stats {
     pub reads: u64,
     /// Times bytes were written to a client.
     pub writes: u64,
+    /// Entries the shard had evicted when the counters were last reset.
+    pub evicted_before: u64,
     /// Entries the shard had expired when the counters were last reset.
     pub expired_before: u64,
     /// Fields of hashes, likewise.

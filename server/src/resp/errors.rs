@@ -72,6 +72,10 @@ pub const SAME_OBJECT: ErrorReply =
     ErrorReply::fixed("ERR source and destination objects are the same");
 /// A database number beyond `databases`.
 pub const DB_INDEX_OUT_OF_RANGE: ErrorReply = ErrorReply::fixed("ERR DB index is out of range");
+/// `OBJECT IDLETIME` under a policy that has another use for an entry's history.
+pub const IDLE_TIME_NOT_KEPT: ErrorReply = ErrorReply::fixed(
+    "ERR The maxmemory policy selected keeps no time of use, idle time not tracked.",
+);
 /// `maxmemory` is reached and nothing may be evicted.
 pub const OUT_OF_MEMORY: ErrorReply =
     ErrorReply::fixed("OOM command not allowed when used memory > 'maxmemory'.");

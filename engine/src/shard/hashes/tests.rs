@@ -7,10 +7,11 @@ use proptest::prelude::*;
 
 use super::HashMut;
 use super::model::play;
+use crate::evict::Lfu;
 use crate::journal::Event;
 use crate::limits::{ITEM_SHARE_BYTES, PACKED_HASH_MAX_BYTES};
 use crate::shard::tests::{cases, shard, tend_to_the_end};
-use crate::shard::{Access, Lfu, Stored};
+use crate::shard::{Access, EvictionOptions, Stored};
 use crate::{
     AccessClock, DbIndex, Encoding, Kept, Noted, Shard, StringForm, Thresholds, TtlChange,
     UnixMillis, WrongType,
@@ -218,7 +219,7 @@ fn reading_counts_as_a_use_if_it_is_to_and_changing_always_and_once() {
         log_factor: 0,
         decay_minutes: 0,
     };
-    shard.count_uses(Some(lfu));
+    shard.set_eviction(Some(&EvictionOptions::counting(lfu)));
     let count = |shard: &mut Shard| lfu.count(access(shard, b"hash"), shard.now());
     let before = count(&mut shard);
     set(&mut shard, b"hash", b"field", b"x", TtlChange::Clear);

@@ -118,7 +118,8 @@ impl ListMut<'_> {
         }
         self.open.before_new();
         let shard = &mut self.open.shard;
-        let at = shard.memory.create_list(key, shard.clock, value)?;
+        let access = shard.history_of_coming(self.open.key.hash(), key.len() + value.len());
+        let at = shard.memory.create_list(key, access, value)?;
         self.open.attach(at.item())?;
         self.at = Some(at);
         Ok(())

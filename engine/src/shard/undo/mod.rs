@@ -55,7 +55,6 @@ use crate::{DbIndex, Key, StoreError};
 pub(super) struct Sums {
     expired_total: u64,
     expired_fields_total: u64,
-    lfu_random: u64,
 }
 
 /// A log that lies aside.
@@ -66,7 +65,6 @@ pub struct Undo {
     expired: u64,
     /// Fields that did.
     expired_fields: u64,
-    lfu_random: u64,
     told: LaidAside,
     /// Bytes of it, without the items kept.
     bytes: u64,
@@ -82,7 +80,6 @@ impl Shard {
         self.undo_sums = Sums {
             expired_total: self.expired_total,
             expired_fields_total: self.expired_fields_total,
-            lfu_random: self.lfu_random,
         };
         self.see_who_is_told();
         self.memory.arena_mut().end_evacuation();
@@ -148,7 +145,6 @@ impl Shard {
         self.see_who_is_told();
         self.expired_total = self.undo_sums.expired_total;
         self.expired_fields_total = self.undo_sums.expired_fields_total;
-        self.lfu_random = self.undo_sums.lfu_random;
         self.journal.drop_held();
     }
 
@@ -167,7 +163,6 @@ impl Shard {
             log,
             expired: self.expired_total - self.undo_sums.expired_total,
             expired_fields: self.expired_fields_total - self.undo_sums.expired_fields_total,
-            lfu_random: self.undo_sums.lfu_random,
             told,
             bytes,
         })
@@ -193,7 +188,6 @@ impl Shard {
         self.undo_sums = Sums {
             expired_total: self.expired_total - undo.expired,
             expired_fields_total: self.expired_fields_total - undo.expired_fields,
-            lfu_random: undo.lfu_random,
         };
         self.journal.take_up(undo.told);
     }

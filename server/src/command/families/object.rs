@@ -1,8 +1,9 @@
 //! `OBJECT`: how a value is kept, and when it was used.
 
+use larder_engine::evict::{Lfu, PolicyName};
 use larder_engine::{
-    Access, Encoding, EntryRef, Lfu, ListThreshold, StreamNodeLimits, StreamProduction, Thresholds,
-    parse_canonical_i64,
+    Access, Encoding, EntryRef, EvictionOptions, ListThreshold, StreamNodeLimits, StreamProduction,
+    Thresholds, parse_canonical_i64,
 };
 
 use crate::command::{Category, CommandSpec, Flags, KeyFlags, KeySpec, Keys, Run, ShardCall};
@@ -125,12 +126,7 @@ fn reference_count(call: &mut ShardCall<'_>) -> CommandResult {
 
 /// Redis shares small integers unless it needs the access history of each by itself.
 fn shares_integers(config: &Config) -> bool {
-    use MaxmemoryPolicy::{AllkeysLfu, AllkeysLru, VolatileLfu, VolatileLru};
-    config.maxmemory_bytes == 0
-        || !matches!(
-            config.maxmemory_policy,
-            AllkeysLfu | AllkeysLru | VolatileLfu | VolatileLru
-        )
+    config.maxmemory_bytes == 0 || !config.maxmemory_policy.is_lru_or_lfu()
 }
 
 fn idle_time(call: &mut ShardCall<'_>) -> CommandResult {
@@ -139,6 +135,7 @@ fn idle_time(call: &mut ShardCall<'_>) -> CommandResult {
         Some(_) if call.config.maxmemory_policy.is_lfu() => {
             return Err(errors::IDLE_TIME_NOT_TRACKED);
         }
+        Some(_) if !keeps_time(call.config) => return Err(errors::IDLE_TIME_NOT_KEPT),
         Some(seconds) => call.reply.integer(seconds.into()),
         None => call.reply.null(),
     }
@@ -146,7 +143,8 @@ fn idle_time(call: &mut ShardCall<'_>) -> CommandResult {
 }
 
 fn frequency(call: &mut ShardCall<'_>) -> CommandResult {
-    let (now, lfu) = (call.shard.now(), lfu_of(call.config));
+    let (now, config) = (call.shard.now(), call.config);
+    let lfu = config.maxmemory_policy.is_lfu().then(|| lfu_of(config));
     match (look(call, |entry| entry.access()), lfu) {
         (Some(_), None) => return Err(errors::FREQUENCY_NOT_TRACKED),
         (Some(history), Some(lfu)) => call.reply.integer(lfu.count(history, now).into()),
@@ -155,12 +153,37 @@ fn frequency(call: &mut ShardCall<'_>) -> CommandResult {
     Ok(())
 }
 
-/// How uses are counted, if the policy is one that counts them.
-pub fn lfu_of(config: &Config) -> Option<Lfu> {
-    config.maxmemory_policy.is_lfu().then_some(Lfu {
+/// How `LFU` policies count uses.
+fn lfu_of(config: &Config) -> Lfu {
+    Lfu {
         log_factor: config.lfu_log_factor,
         decay_minutes: config.lfu_decay_time_min,
+    }
+}
+
+/// How a core of `cores` evicts, if it does. Without a limit of memory nothing does; but entries are kept account of as the policy has
+/// it, if it is one of Redis's, as there.
+pub fn eviction_of(config: &Config, cores: u16) -> Option<EvictionOptions> {
+    let MaxmemoryPolicy::Evicts(scope, policy) = config.maxmemory_policy else {
+        return None;
+    };
+    if config.maxmemory_bytes == 0 && !policy.is_redis() {
+        return None;
+    }
+    Some(EvictionOptions {
+        policy,
+        scope,
+        samples: config.maxmemory_samples as usize,
+        lfu: lfu_of(config),
+        capacity_bytes: config.maxmemory_bytes / u64::from(cores.max(1)),
     })
+}
+
+/// Whether entries keep the time of their last use, or change.
+pub fn keeps_time(config: &Config) -> bool {
+    use PolicyName::{Lrm, Lru, Random, Ttl};
+    let eviction = eviction_of(config, 1);
+    eviction.is_none_or(|eviction| matches!(eviction.policy, Lru | Lrm | Random | Ttl))
 }
 
 /// Up to which sizes collections answer the encodings of small ones.

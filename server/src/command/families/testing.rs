@@ -7,8 +7,8 @@ use larder_engine::{
 };
 
 use crate::command::{
-    Args, Attempted, CommandTable, FirstKey, Random, Run, ShardCall, Step, Steps, Turn, lfu_of,
-    thresholds_of,
+    Args, Attempted, CommandTable, FirstKey, Random, Run, ShardCall, Step, Steps, Turn,
+    eviction_of, thresholds_of,
 };
 use crate::config::Config;
 use crate::observe::Stats;
@@ -193,7 +193,8 @@ impl Bench {
     pub(crate) fn configure(&mut self, directive: &str, value: &str) {
         let change = (directive.as_bytes(), value.as_bytes());
         self.config = self.config.with(&[change]).unwrap();
-        self.shard.count_uses(lfu_of(&self.config));
+        self.shard
+            .set_eviction(eviction_of(&self.config, 1).as_ref());
         self.shard.set_thresholds(thresholds_of(&self.config));
     }
 }

@@ -46,7 +46,9 @@ use crate::command::events::Hearing;
 use crate::command::invalidate::Emptied;
 use crate::command::moving::Moving;
 use crate::command::pausing::Pausing;
-use crate::command::{Clock, CommandTable, CoreState, Random, Topology, lfu_of, thresholds_of};
+use crate::command::{
+    Clock, CommandTable, CoreState, Random, Topology, eviction_of, thresholds_of,
+};
 use crate::dispatch::blocking::blocked::BlockedCommands;
 use crate::dispatch::blocking::key_queues::KeyQueues;
 use crate::dispatch::core::input::InputScratch;
@@ -262,7 +264,8 @@ impl Core {
         self.follow_maxmemory();
         self.state.stats.durations_are_off = !self.state.config.latency_tracking;
         self.state.choose_notes();
-        self.state.shard.count_uses(lfu_of(&self.state.config));
+        let eviction = eviction_of(&self.state.config, self.state.shared.cores());
+        self.state.shard.set_eviction(eviction.as_ref());
         let thresholds = thresholds_of(&self.state.config);
         self.state.shard.set_thresholds(thresholds);
         if !self.state.config.hot_key_copies {

@@ -56,12 +56,14 @@ impl Core {
             self.periodic(now_ms);
         }
         let expiry_goes_on = self.expire();
+        let eviction_goes_on = self.evict_at_end();
         let script_goes_on = self.continue_scripts();
         self.end_client_memory();
         self.end_notes();
         self.pass_to_monitors(None);
         self.state.timing.end(&mut self.state.stats);
-        let more = self.background() | script_goes_on | steps_go_on | expiry_goes_on;
+        let more =
+            self.background() | script_goes_on | steps_go_on | expiry_goes_on | eviction_goes_on;
         if self.has_to_publish() {
             self.publish_entry();
             self.resume_stalled();

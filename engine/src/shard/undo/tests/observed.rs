@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::evict::Lfu;
 use crate::key::Alike;
 use crate::memory::item_of;
 use crate::model::{Entry, describe};
@@ -13,8 +14,8 @@ use crate::shard::tests::{
     bring_near, copy, hold, run_on_hash, run_on_list, run_on_set, run_on_sorted_set, shard_with,
 };
 use crate::{
-    Access, Buffer, DbIndex, Event, Kept, Key, Kind, Lfu, ScanCursor, Shard, StringForm, TtlChange,
-    UnixMillis, ValueImage, WakesOn,
+    Access, Buffer, DbIndex, Event, EvictionOptions, Kept, Key, Kind, ScanCursor, Shard,
+    StringForm, TtlChange, UnixMillis, ValueImage, WakesOn,
 };
 
 const DATABASES: u16 = 3;
@@ -44,7 +45,6 @@ pub(super) struct Seen {
     entries: Vec<BTreeMap<Vec<u8>, Entry>>,
     lens: Vec<(u64, u64)>,
     expired_totals: (u64, u64),
-    lfu_random: u64,
     changes: u64,
     /// Of what was taken back. A list that a log has is not packed when it becomes small, and takes other bytes then.
     payload_bytes: Option<u64>,
@@ -68,10 +68,11 @@ impl Observed {
             changes: true,
             events: true,
         });
-        shard.count_uses(lfu.then_some(Lfu {
+        let counting = EvictionOptions::counting(Lfu {
             log_factor: 0,
             decay_minutes: 1,
-        }));
+        });
+        shard.set_eviction(lfu.then_some(&counting));
         shard.set_now(UnixMillis(1_000_000));
         Self {
             shard,
@@ -302,7 +303,6 @@ impl Observed {
                 self.shard.expired_total(),
                 self.shard.expired_fields_total(),
             ),
-            lfu_random: self.shard.lfu_random,
             broken,
             changes: self.shard.journal().changes(),
             payload_bytes: (!stands).then(|| self.shard.memory().payload_bytes),

@@ -4,17 +4,19 @@ mod gather;
 mod steps;
 mod write;
 
+use larder_engine::evict::Lfu;
 use larder_engine::{
-    Access, AccessClock, Event, Lfu, StringForm, TtlChange, UnixMillis, parse_canonical_i64,
+    Access, AccessClock, Event, StringForm, TtlChange, UnixMillis, parse_canonical_i64,
 };
 
 pub(super) use gather::{Gathered, value_of};
 pub(super) use write::{payload_of, serialized_bytes};
 
 use crate::command::{
-    Args, Category, CommandSpec, Flags, Group, KeyFlags, KeySpec, Keys, Run, ShardCall,
+    Args, Category, CommandSpec, Flags, Group, KeyFlags, KeySpec, Keys, Run, ShardCall, keeps_time,
     run_all_steps,
 };
+use crate::config::Config;
 use crate::resp::ErrorReply;
 use crate::resp::errors::{self, CommandResult};
 
@@ -135,9 +137,12 @@ impl Options {
     }
 
     /// The access history the entry is to have, if it is not that of a new one.
-    fn access(self, now: UnixMillis, lfu: bool) -> Option<AccessClock> {
+    fn access(self, now: UnixMillis, config: &Config) -> Option<AccessClock> {
         const MASK: i64 = (1 << AccessClock::BITS) - 1;
-        if lfu {
+        if !keeps_time(config) && !config.maxmemory_policy.is_lfu() {
+            return None;
+        }
+        if config.maxmemory_policy.is_lfu() {
             return Some(Lfu::history(now, self.frequency?));
         }
         let idle = self.idle_secs?.min(MASK);
@@ -163,7 +168,7 @@ fn put(call: &mut ShardCall<'_>, value: Gathered<'_>, options: Options) -> Comma
         call.reply.ok();
         return Ok(());
     }
-    let access = options.access(now, call.config.maxmemory_policy.is_lfu());
+    let access = options.access(now, call.config);
     match value {
         Gathered::String(value) => {
             let ttl = deadline.map_or(TtlChange::Clear, TtlChange::At);

@@ -36,7 +36,7 @@ macro_rules! sums {
 sums! {
     blocked, timed_waits, awaited_keys, monitors, subscribers, tracking, tracked_keys, tracked_readings,
     connections, rejected_connections, commands, received_bytes, sent_bytes, hits, misses, hops, copy_reads, copied_keys, copy_bytes, transactions,
-    error_replies, output_limit_closes, query_limit_closes, evicted_clients, held_back_clients, reads, writes, expired, expired_fields, expiry_nanos, expiry_steps_cut_short, changes,
+    error_replies, output_limit_closes, query_limit_closes, evicted_clients, held_back_clients, reads, writes, evicted, expired, expired_fields, expiry_nanos, expiry_steps_cut_short, changes,
     commands_per_sec, received_per_sec, sent_per_sec,
 }
 
@@ -252,6 +252,10 @@ pub(super) fn write(call: &mut CoreCall<'_>, details: Details) {
         held_back_clients: stats.held_back_clients,
         reads: stats.reads,
         writes: stats.writes,
+        evicted: core
+            .shard
+            .evicted_total()
+            .saturating_sub(stats.evicted_before),
         expired: core
             .shard
             .expired_total()

@@ -385,7 +385,7 @@ fn stats(report: &Report, fields: &mut Fields<'_>) {
         "expire_cycle_cpu_milliseconds",
         sums.expiry_nanos / 1_000_000,
     );
-    fields.add("evicted_keys", 0);
+    fields.add("evicted_keys", sums.evicted);
     fields.add("evicted_clients", sums.evicted_clients);
     fields.add("evicted_scripts", report.facts.evicted_scripts);
     fields.add_all(

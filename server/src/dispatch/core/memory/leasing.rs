@@ -20,8 +20,8 @@ use crate::dispatch::core::Core;
 use crate::dispatch::core::input::Target;
 use crate::dispatch::exec::is_queued;
 use crate::dispatch::limits::{
-    BATCH_WEIGHED_BYTES, DYING_UNCOUNTED_MAX_BYTES, FREEING_STEPS_MAX, MAIL_MAX_BYTES,
-    RUN_BASE_BYTES, RUN_GROWTH, TEND_BUDGET, TIMED_ARGS_BYTES,
+    BATCH_WEIGHED_BYTES, DYING_UNCOUNTED_MAX_BYTES, EVICTED_AT_ONCE, FREEING_STEPS_MAX,
+    MAIL_MAX_BYTES, RUN_BASE_BYTES, RUN_GROWTH, TEND_BUDGET, TIMED_ARGS_BYTES,
 };
 use crate::dispatch::mail::batch::{Batch, Request, Seal};
 use crate::dispatch::mail::requests::{Ticket, Work};
@@ -74,9 +74,15 @@ impl Core {
     #[cold]
     fn lease_more(&mut self, need: u64) {
         let used = self.used_bytes();
-        let has_room = self
+        let mut has_room = self
             .budget
             .lease_more(&self.state.shared.memory, used, need);
+        if !has_room && self.evict_for_run(need) {
+            let used = self.used_bytes();
+            has_room = self
+                .budget
+                .lease_more(&self.state.shared.memory, used, need);
+        }
         self.set_gate(gate::MAXMEMORY, !has_room);
     }
 
@@ -101,7 +107,7 @@ impl Core {
         }
         // How much what is weighed uses is not known before it has run.
         self.look_again_at_memory();
-        self.is_overdrawn() && !self.is_mended_by_freeing()
+        self.is_overdrawn() && !self.is_mended_by_freeing() && !self.evict_for(0, EVICTED_AT_ONCE)
     }
 
     /// Whether the cores use more than there is, this one as of now.

@@ -2,4 +2,5 @@
 //! ([`clients`]).
 
 pub(in crate::dispatch::core) mod clients;
+mod evicting;
 pub(in crate::dispatch::core) mod leasing;

@@ -1,0 +1,425 @@
+//! Eviction on a shard: what policies see of its entries ([`crate::evict`]), and the removal of what they choose.
+//!
+//! ```text
+//!  SET, HSET … of a new key ─▶ history_of_coming ─▶ Policy::inserted ─▶ the entry's 24 bits
+//!  GET … of one             ─▶ touch             ─▶ Policy::used     ─▶ the same
+//!  memory is short          ─▶ evict             ─▶ Policy::victim   ─▶ the entry goes, journalled as evicted
+//! ```
+//! Without a policy the history is the time of the last use, as Redis's `lru` has it.
+
+use super::Shard;
+use crate::entry::EntryRef;
+use crate::evict::{
+    Candidate, Choice, Entries, Evictor, Identity, Lfu, Policy, PolicyName, Scope, Use,
+};
+use crate::journal::{Counts, Effect, Event, Removal};
+use crate::keyspace::{Cursor, Keyspace};
+use crate::limits::{ENTRIES_SHOWN_AT_ONCE, NEW_ENTRY_BYTES, NODES_DRAWN_MAX};
+use crate::memory::Memory;
+use crate::spiral::entries::Entry;
+use crate::{AccessClock, DbIndex, Key, KeyHasher};
+
+/// What evicts, and of which entries.
+pub(super) struct Eviction {
+    evictor: Evictor,
+    scope: Scope,
+    /// Where the walk is that shows the policy what was there before it.
+    walk: Option<(DbIndex, Cursor)>,
+}
+
+/// How a shard evicts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EvictionOptions {
+    /// Which policy.
+    pub policy: PolicyName,
+    /// Which entries may go.
+    pub scope: Scope,
+    /// Entries drawn for a victim by policies that draw as Redis's do.
+    pub samples: usize,
+    /// How `lfu` counts.
+    pub lfu: Lfu,
+    /// Bytes of entries that the shard may hold, about.
+    pub capacity_bytes: u64,
+}
+
+impl EvictionOptions {
+    /// Those of a shard whose uses are counted, and that has no bound.
+    #[cfg(test)]
+    pub(crate) fn counting(lfu: Lfu) -> Self {
+        Self {
+            policy: PolicyName::Lfu,
+            scope: Scope::AllKeys,
+            samples: 5,
+            lfu,
+            capacity_bytes: 0,
+        }
+    }
+}
+
+/// What came of one step of eviction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Evicted {
+    /// An entry has gone.
+    Entry,
+    /// None was found yet: another step may find one.
+    Later,
+    /// There is none that may go.
+    Nothing,
+}
+
+/// The entries of a shard, as a policy sees them.
+struct View<'a, S> {
+    databases: &'a [Keyspace],
+    memory: &'a mut Memory,
+    hasher: &'a KeyHasher,
+    bytes: u64,
+    scope: Scope,
+    /// Of whose keys' hashes the entries stay.
+    stays: S,
+}
+
+impl<S: Fn(u64) -> bool> View<'_, S> {
+    fn candidate(&self, entry: Entry) -> (u64, Candidate) {
+        let view = self.memory.view(entry);
+        let hash = self.hasher.hash(view.key());
+        (hash, candidate(hash, &view))
+    }
+
+    /// The entry that an identity stands for: of several, one that may go.
+    fn entry(&self, identity: Identity) -> Option<(DbIndex, u64, Entry)> {
+        let mut found = None;
+        let mut may_go = false;
+        for (db, keyspace) in self.databases.iter().enumerate() {
+            keyspace.entries_like(self.memory, identity, |entry| {
+                let hash = self.hasher.hash(self.memory.key_of(entry));
+                if Identity::of(hash) == identity && !may_go {
+                    found = Some((DbIndex(db as u16), hash, entry));
+                    may_go = self.is_in_scope(entry) && !(self.stays)(hash);
+                }
+            });
+        }
+        found
+    }
+
+    fn is_in_scope(&self, entry: Entry) -> bool {
+        self.scope == Scope::AllKeys || self.memory.deadline_of(entry).is_some()
+    }
+
+    /// The database of which entry `number` of all is, as if they stood in a row.
+    fn database_of(&self, number: u64) -> usize {
+        let mut before = 0;
+        let found = self.databases.iter().position(|keyspace| {
+            before += keyspace.len();
+            number < before
+        });
+        found.unwrap_or(0)
+    }
+}
+
+fn candidate(hash: u64, view: &EntryRef<'_>) -> Candidate {
+    Candidate {
+        identity: Identity::of(hash),
+        bytes: view.memory_bytes(),
+        history: view.access(),
+        deadline: view.expires_at(),
+    }
+}
+
+impl<S: Fn(u64) -> bool> Entries for View<'_, S> {
+    fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    fn len(&self) -> u64 {
+        self.databases.iter().map(Keyspace::len).sum()
+    }
+
+    fn sample(&self, wanted: usize, scope: Scope, random: u64, mut show: impl FnMut(&Candidate)) {
+        let number = (u128::from(random) * u128::from(self.len()) >> 64) as u64;
+        let mut shown = 0;
+        // Mostly the first node will do.
+        for behind in 0..NODES_DRAWN_MAX {
+            let from = (random, behind);
+            let left = match behind {
+                0 => wanted,
+                _ => usize::MAX,
+            };
+            let mut show_one = |entry| {
+                let (hash, candidate) = self.candidate(entry);
+                if !(self.stays)(hash) && shown < wanted {
+                    shown += 1;
+                    show(&candidate);
+                }
+            };
+            match scope {
+                Scope::AllKeys => {
+                    let keyspace = &self.databases[self.database_of(number)];
+                    keyspace.neighbours(self.memory, from, left, show_one);
+                }
+                Scope::Volatile => {
+                    for keyspace in self.databases.iter().filter(|of| of.volatile_len() > 0) {
+                        keyspace.volatile_neighbours(self.memory, from, left, &mut show_one);
+                    }
+                }
+            }
+            if shown > 0 {
+                return;
+            }
+        }
+    }
+
+    fn find(&self, identity: Identity) -> Option<Candidate> {
+        let (_, hash, entry) = self.entry(identity)?;
+        Some(candidate(hash, &self.memory.view(entry)))
+    }
+
+    fn set_history(&mut self, identity: Identity, history: AccessClock) {
+        if let Some((_, _, entry)) = self.entry(identity) {
+            self.memory.set_access_of(entry, history);
+        }
+    }
+}
+
+impl Shard {
+    /// Has memory made room for by evicting as `options` say, or not.
+    pub fn set_eviction(&mut self, options: Option<&EvictionOptions>) {
+        let is_another = options.map(|options| (options.policy, options.scope))
+            != self
+                .eviction
+                .as_ref()
+                .map(|eviction| (eviction.evictor.name(), eviction.scope));
+        if is_another {
+            self.eviction = options.map(|options| {
+                Box::new(Eviction {
+                    evictor: Evictor::new(options.policy, self.hasher.hash(b"eviction")),
+                    scope: options.scope,
+                    walk: Some((DbIndex(0), Cursor(0))),
+                })
+            });
+        }
+        if let (Some(options), Some(eviction)) = (options, &mut self.eviction) {
+            eviction.evictor.set_samples(options.samples);
+            eviction.evictor.set_lfu(options.lfu);
+            eviction.evictor.set_capacity(options.capacity_bytes);
+        }
+        self.set_clock();
+    }
+
+    /// What the clock says to histories.
+    #[inline]
+    pub(super) fn set_clock(&mut self) {
+        self.clock = AccessClock::at(self.now);
+        self.history_of_just_used = self.clock.0;
+        if let Some(eviction) = &mut self.eviction {
+            eviction.evictor.set_now(self.now);
+            // Of these a use leaves the time behind, and nothing else.
+            let keeps_time = [PolicyName::Lru, PolicyName::Random, PolicyName::Ttl];
+            if !keeps_time.contains(&eviction.evictor.name()) {
+                self.history_of_just_used = u32::MAX;
+            }
+        }
+    }
+
+    /// The history that a value brings which is stored as a whole, and was nowhere before.
+    pub fn access_of_new(&self) -> AccessClock {
+        match &self.eviction {
+            Some(eviction) if eviction.evictor.name() == PolicyName::Lfu => {
+                Lfu::new_entry(self.now)
+            }
+            _ => self.clock,
+        }
+    }
+
+    /// The history of an entry of so many bytes that comes to be.
+    #[inline(always)]
+    pub(super) fn history_of_coming(&mut self, hash: u64, bytes: usize) -> AccessClock {
+        match &mut self.eviction {
+            None => self.clock,
+            Some(eviction) => eviction.inserted(hash, bytes),
+        }
+    }
+
+    /// The history of what is written over `existing`. A command that computes its value from the old one has counted its use
+    /// when it looked that up; one that sets a value counts here; a key that is restored is a new one.
+    #[inline(always)]
+    pub(super) fn history_over(
+        &mut self,
+        (hash, bytes): (u64, usize),
+        existing: Option<Entry>,
+        event: Event,
+    ) -> AccessClock {
+        match self.eviction {
+            None => self.clock,
+            Some(_) => self.count_over((hash, bytes), existing, event),
+        }
+    }
+
+    #[inline(never)]
+    fn count_over(
+        &mut self,
+        (hash, bytes): (u64, usize),
+        existing: Option<Entry>,
+        event: Event,
+    ) -> AccessClock {
+        let Some(entry) = existing.filter(|_| event != Event::Restore) else {
+            return self.history_of_coming(hash, bytes);
+        };
+        let before = self.memory.head_of(entry).access();
+        match event {
+            Event::Set => self.history_of_used((hash, entry), before, Use::Write),
+            _ => before,
+        }
+    }
+
+    /// The history of an entry with the history `before` that is used now.
+    #[inline]
+    pub(super) fn history_of_used(
+        &mut self,
+        (hash, entry): (u64, Entry),
+        before: AccessClock,
+        how: Use,
+    ) -> AccessClock {
+        let Some(eviction) = &mut self.eviction else {
+            return self.clock;
+        };
+        let evictor = &mut eviction.evictor;
+        let identity = Identity::of(hash);
+        if evictor.samples(identity) {
+            let bytes = self.memory.view(entry).memory_bytes();
+            evictor.sampled(identity, bytes, how);
+        }
+        evictor.used(before, how)
+    }
+
+    /// An entry has come from elsewhere, or under another key, with the history it had there.
+    pub(super) fn adopt(&mut self, db: DbIndex, key: Key<'_>) {
+        let Some(eviction) = &mut self.eviction else {
+            return;
+        };
+        let keyspace = &self.databases[usize::from(db.0)];
+        if let Some(entry) = keyspace.find(key, &self.memory) {
+            let candidate = candidate(key.hash(), &self.memory.view(entry));
+            let history = eviction.evictor.shown(&candidate);
+            self.memory.set_access_of(entry, history);
+        }
+    }
+
+    /// One step of eviction: an entry goes, of the least worth by the policy, unless its key's hash is of those that `stays` says
+    /// stay. What has reached its deadline goes as expired.
+    pub fn evict(&mut self, stays: impl Fn(u64) -> bool) -> Evicted {
+        let bytes = self.memory().entry_bytes;
+        let Some(eviction) = &mut self.eviction else {
+            return Evicted::Nothing;
+        };
+        let mut view = View {
+            databases: &self.databases,
+            memory: &mut self.memory,
+            hasher: &self.hasher,
+            bytes,
+            scope: eviction.scope,
+            stays: &stays,
+        };
+        let identity = match eviction.evictor.victim(&mut view, eviction.scope) {
+            Choice::Victim(identity) => identity,
+            Choice::Later => return Evicted::Later,
+            Choice::Nothing => return Evicted::Nothing,
+        };
+        let Some((db, hash, entry)) = view.entry(identity) else {
+            return Evicted::Later;
+        };
+        if stays(hash) || !view.is_in_scope(entry) {
+            // It comes up again.
+            let candidate = candidate(hash, &view.memory.view(entry));
+            let history = eviction.evictor.shown(&candidate);
+            self.memory.set_access_of(entry, history);
+            return Evicted::Later;
+        }
+        if self.memory.has_ended(entry, self.now) {
+            self.expire(db, hash, entry);
+            return Evicted::Entry;
+        }
+        let key = self.memory.key_of(entry);
+        self.journal
+            .record_as(Counts::Part, db, key, &Effect::Remove(Removal::Evicted));
+        self.journal.tell(db, key, Event::Evicted);
+        self.evicted_total += 1;
+        self.delete(db, hash, entry);
+        Evicted::Entry
+    }
+
+    /// Whether it evicts at all.
+    #[inline]
+    pub fn evicts(&self) -> bool {
+        self.eviction.is_some()
+    }
+
+    /// Whether there is anything that may go.
+    pub fn has_evictable(&self) -> bool {
+        let of = |scope| match scope {
+            Scope::AllKeys => Keyspace::len,
+            Scope::Volatile => Keyspace::volatile_len,
+        };
+        let is_some = |eviction: &Box<Eviction>| {
+            let len = of(eviction.scope);
+            self.databases.iter().any(|keyspace| len(keyspace) > 0)
+        };
+        self.eviction.as_ref().is_some_and(is_some)
+    }
+
+    /// Entries that were evicted.
+    pub fn evicted_total(&self) -> u64 {
+        self.evicted_total
+    }
+
+    /// Whether the policy has something to do by itself.
+    #[inline(always)]
+    pub(super) fn has_to_tend_eviction(&self) -> bool {
+        let walk = |eviction: &Box<Eviction>| eviction.walk.is_some();
+        self.eviction.as_ref().is_some_and(walk)
+    }
+
+    /// Shows the policy some of what was there before it; whether there was any.
+    pub(super) fn show_some(&mut self) -> bool {
+        let Some(eviction) = &mut self.eviction else {
+            return false;
+        };
+        let Some((db, cursor)) = eviction.walk else {
+            return false;
+        };
+        let Some(keyspace) = self.databases.get(usize::from(db.0)) else {
+            eviction.walk = None;
+            return false;
+        };
+        let mut entries = Vec::new();
+        let within = (&self.memory, &self.hasher);
+        let next = keyspace.scan(within, cursor, ENTRIES_SHOWN_AT_ONCE, &mut |entry| {
+            entries.push(entry);
+        });
+        for entry in entries {
+            let view = self.memory.view(entry);
+            let hash = self.hasher.hash(view.key());
+            let history = eviction.evictor.shown(&candidate(hash, &view));
+            self.memory.set_access_of(entry, history);
+        }
+        eviction.walk = match next {
+            Some(cursor) => Some((db, cursor)),
+            None => Some((DbIndex(db.0 + 1), Cursor(0))),
+        };
+        true
+    }
+
+    /// Bytes of what the policy holds besides the entries.
+    pub(super) fn eviction_bytes(&self) -> u64 {
+        self.eviction
+            .as_ref()
+            .map_or(0, |eviction| eviction.evictor.held_bytes())
+    }
+}
+
+impl Eviction {
+    #[inline(never)]
+    fn inserted(&mut self, hash: u64, bytes: usize) -> AccessClock {
+        let bytes = (bytes + NEW_ENTRY_BYTES) as u64;
+        self.evictor.inserted(Identity::of(hash), bytes)
+    }
+}

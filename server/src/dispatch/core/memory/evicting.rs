@@ -1,0 +1,80 @@
+//! Room made by evicting, where a policy says so.
+//!
+//! ```text
+//!  a run of commands finds no room ──▶ entries of this core go until there is, then it runs
+//!  a command weighed by itself, the pool overdrawn ──▶ the same, then it is refused if nothing could go
+//!  the end of a turn, the pool overdrawn ──▶ some go, whoever has drawn so much
+//! ```
+//! What goes is this core's, in steps that are bounded. Keys that somebody has locked stay, and nothing goes while somebody has the whole
+//! shard, or while clients are paused: as with what expires (`core/expiry.rs`).
+
+use larder_engine::Evicted;
+
+use crate::dispatch::core::Core;
+use crate::dispatch::limits::{EVICTED_AT_END, EVICTED_AT_ONCE, TEND_BUDGET};
+
+impl Core {
+    /// Whether entries may be evicted.
+    fn may_evict(&self) -> bool {
+        let is_paused = self.state.pauses().contains(&true);
+        self.state.shard.evicts()
+            && !is_paused
+            && !self.locks.has_whole()
+            && !self.state.moving.stands_still()
+    }
+
+    /// Evicts until the pool has so many bytes free, or nothing may go, or so many have gone as may at once. Whether there are so many.
+    #[cold]
+    pub(super) fn evict_for(&mut self, need: u64, most: u32) -> bool {
+        if !self.may_evict() {
+            return false;
+        }
+        let need = need.cast_signed();
+        let before = self.state.shard.journal().set_moment(None);
+        let mut has_more = true;
+        let mut steps = 0;
+        let is_free = loop {
+            let used = self.used_bytes();
+            let pool = &self.state.shared.memory;
+            self.budget.fit(pool, used);
+            if pool.free_bytes() >= need {
+                break true;
+            }
+            if !has_more || steps >= most {
+                break false;
+            }
+            steps += 1;
+            let locks = &self.locks;
+            let evicted = match locks.is_empty() {
+                true => self.state.shard.evict(|_| false),
+                false => self.state.shard.evict(|hash| locks.has_key(hash)),
+            };
+            if evicted == Evicted::Nothing {
+                // What was deleted before may be on its way.
+                let held = self.state.shard.memory().used_bytes();
+                self.state.shard.tend(TEND_BUDGET);
+                has_more = self.state.shard.memory().used_bytes() < held;
+            }
+        };
+        self.state.shard.journal().set_moment(before);
+        is_free
+    }
+
+    /// At the end of a turn: if the cores use more than there is, some of this core's entries go. Whether more should.
+    #[inline]
+    pub(in crate::dispatch::core) fn evict_at_end(&mut self) -> bool {
+        if !self.budget.is_limited() || self.state.shared.memory.free_bytes() >= 0 {
+            return false;
+        }
+        let is_free = self.evict_for(0, EVICTED_AT_END);
+        self.act_on_notes(None, None);
+        !is_free && self.may_evict() && self.state.shard.has_evictable()
+    }
+
+    /// Makes room for a run of commands.
+    pub(super) fn evict_for_run(&mut self, need: u64) -> bool {
+        let is_free = self.evict_for(need, EVICTED_AT_ONCE);
+        self.act_on_notes(None, None);
+        is_free
+    }
+}
