@@ -457,6 +457,28 @@ fn a_policy_takes_over_the_entries_of_another() {
 }
 
 #[test]
+fn entries_of_another_policy_go_although_they_are_not_shown() {
+    for name in [PolicyName::Fifo, PolicyName::Sieve, PolicyName::Gdsf] {
+        let (mut policy, mut entries) = (Evictor::new(name, 1), Table::new());
+        policy.set_capacity(400);
+        for key in 0..400u32 {
+            let history = AccessClock(key.wrapping_mul(0x9E37_79B9) >> 8);
+            entries.insert(identity(key.into()), 1, history);
+        }
+        for key in 400..8000 {
+            let victim = next_victim(&mut policy, &mut entries, Scope::AllKeys);
+            entries.remove(victim.expect("it is full"));
+            let history = policy.inserted(identity(key), 1);
+            entries.insert(identity(key), 1, history);
+        }
+        let left = (0..400)
+            .filter(|&key| entries.find(identity(key)).is_some())
+            .count();
+        assert!(left < 60, "{} {left}", name.as_str());
+    }
+}
+
+#[test]
 fn an_entry_that_is_deleted_and_set_again_is_new() {
     for name in [PolicyName::Fifo, PolicyName::Sieve] {
         let (mut policy, mut entries) = (Evictor::new(name, 1), Table::new());
