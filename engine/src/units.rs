@@ -24,8 +24,9 @@ pub enum Direction {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DbIndex(pub u16);
 
-/// The 24 bits of access history an entry carries: under LRU and by default the time of the last access in seconds
-/// modulo 2^24, under LFU policies 16 bits of decay time in minutes and 8 bits of logarithmic frequency (Redis `object.lru`).
+/// The 24 bits of access history an entry carries, as the eviction policy keeps them: under LRU and by default the time of the last
+/// access in seconds modulo 2^24, under LFU policies 16 bits of decay time in minutes and 8 bits of logarithmic frequency (Redis
+/// `object.lru`), under others what the files of [`crate::evict`] draw.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct AccessClock(pub u32);
 

@@ -201,6 +201,7 @@ impl Curve {
     /// Bytes that it holds.
     pub fn held_bytes(&self) -> u64 {
         let caches = self.lines.iter().flat_map(|line| &line.caches);
-        caches.map(Mini::held_bytes).sum()
+        let lines = self.lines.capacity() * size_of::<Line>();
+        lines as u64 + caches.map(Mini::held_bytes).sum::<u64>()
     }
 }

@@ -154,6 +154,13 @@ impl Policy for Evictor {
     }
 
     fn held_bytes(&self) -> u64 {
-        chosen!(&self.0, policy => policy.held_bytes())
+        let itself = match &self.0 {
+            Chosen::Sieve(sieve) => size_of_val(&**sieve),
+            Chosen::S3Fifo(s3fifo) => size_of_val(&**s3fifo),
+            Chosen::Gdsf(gdsf) => size_of_val(&**gdsf),
+            Chosen::Adaptive(adaptive) => size_of_val(&**adaptive),
+            _ => 0,
+        };
+        itself as u64 + chosen!(&self.0, policy => policy.held_bytes())
     }
 }

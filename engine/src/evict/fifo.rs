@@ -7,7 +7,7 @@
 
 use super::queue::{Counts, Place, Queue};
 use super::rng::Rng;
-use super::sampled::any;
+use super::sampled::{any, strays};
 use super::{Candidate, Choice, Entries, Identity, LOOKS_MAX, Policy, Scope, Use};
 use crate::AccessClock;
 
@@ -43,6 +43,11 @@ impl Policy for Fifo {
     }
 
     fn victim(&mut self, entries: &mut impl Entries, scope: Scope) -> Choice {
+        let queue = &self.queue;
+        for stray in strays(entries, &mut self.rng, |history| queue.may_hold(history)) {
+            let history = self.inserted(stray.identity, stray.bytes);
+            entries.set_history(stray.identity, history);
+        }
         for _ in 0..LOOKS_MAX {
             let Some(slot) = self.queue.pop() else {
                 return any(entries, scope, &mut self.rng);

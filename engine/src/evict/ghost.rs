@@ -267,7 +267,7 @@ impl Ghost {
                 && tick.abs_diff(cells.tick) <= 1
         });
         if !fits {
-            self.begin(ghosts + ghosts / 8);
+            self.begin(ghosts);
         }
         self.fade();
         self.clock += bytes;

@@ -347,7 +347,7 @@ mod tests {
         };
         let (mut queue, mut entries) = (Queue::new(Counts::Bytes, place), Table::new());
         let (mut model, mut rng) = (Vec::new(), Rng::new(stamp_bits.into()));
-        for _ in 0..40_000 {
+        for _ in 0..20_000 {
             let random = rng.next();
             let key = (random >> 40) as u32 % (2 * entries_max as u32);
             let identity = Identity(key);

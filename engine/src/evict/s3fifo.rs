@@ -11,7 +11,7 @@
 use super::ghost::Ghost;
 use super::queue::{Counts, Place, Queue};
 use super::rng::Rng;
-use super::sampled::any;
+use super::sampled::{any, strays};
 use super::{Candidate, Choice, Entries, Identity, LOOKS_MAX, Policy, Scope, Use};
 use crate::AccessClock;
 
@@ -116,6 +116,12 @@ impl Policy for S3Fifo {
 
     fn victim(&mut self, entries: &mut impl Entries, scope: Scope) -> Choice {
         self.has_evicted = true;
+        let queues = [&self.small, &self.main];
+        let may_stand = |history| queues.iter().any(|queue| queue.may_hold(history));
+        for stray in strays(entries, &mut self.rng, may_stand) {
+            let history = self.enter_main(stray.identity, 0);
+            entries.set_history(stray.identity, history);
+        }
         let capacity = self.capacity.min(entries.bytes());
         let main_bytes = entries.bytes().saturating_sub(self.small.bytes());
         let from_main = main_bytes > capacity - capacity * SMALL_PERCENT / 100;

@@ -3,6 +3,7 @@
 use super::pool::{Pool, Worth};
 use super::rng::Rng;
 use super::{Candidate, Choice, Entries, Scope};
+use crate::AccessClock;
 
 /// Redis's default of `maxmemory-samples`.
 pub(crate) const SAMPLES: usize = 5;
@@ -19,6 +20,32 @@ pub(crate) fn any(entries: &impl Entries, scope: Scope, rng: &mut Rng) -> Choice
         }
     });
     drawn.map_or(Choice::Nothing, Choice::Victim)
+}
+
+/// One victim in so many looks for strays,
+const STRAYS_EVERY: u64 = 16;
+
+/// among so many that are drawn.
+const STRAYS_DRAWN: usize = 8;
+
+/// Entries that stand in no queue, since they had another policy's history or were given one, as far as they are drawn now and
+/// their history shows it. A queue that takes them in has all entries after a while, whoever had them before.
+pub(crate) fn strays(
+    entries: &impl Entries,
+    rng: &mut Rng,
+    may_stand: impl Fn(AccessClock) -> bool,
+) -> Vec<Candidate> {
+    let mut strays = Vec::new();
+    let random = rng.next();
+    if random.is_multiple_of(STRAYS_EVERY) {
+        entries.sample(STRAYS_DRAWN, Scope::AllKeys, random, |entry| {
+            let is_drawn = |other: &Candidate| other.identity == entry.identity;
+            if !may_stand(entry.history) && !strays.iter().any(is_drawn) {
+                strays.push(*entry);
+            }
+        });
+    }
+    strays
 }
 
 /// The entry of least worth among those drawn now and the best of earlier draws.

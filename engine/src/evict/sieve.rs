@@ -12,7 +12,7 @@ use std::mem::swap;
 
 use super::queue::{Counts, Place, Queue};
 use super::rng::Rng;
-use super::sampled::any;
+use super::sampled::{any, strays};
 use super::{Candidate, Choice, Entries, Identity, LOOKS_MAX, Policy, Scope, Use};
 use crate::AccessClock;
 
@@ -67,6 +67,12 @@ impl Policy for Sieve {
     }
 
     fn victim(&mut self, entries: &mut impl Entries, scope: Scope) -> Choice {
+        let queues = [&self.ahead, &self.behind];
+        let may_stand = |history| queues.iter().any(|queue| queue.may_hold(history));
+        for stray in strays(entries, &mut self.rng, may_stand) {
+            let history = self.add(stray.identity, AccessClock(0));
+            entries.set_history(stray.identity, history);
+        }
         for _ in 0..LOOKS_MAX {
             let slot = self.ahead.pop();
             let entry = slot.and_then(|slot| self.ahead.entry(slot, entries));
