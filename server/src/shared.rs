@@ -131,6 +131,8 @@ pub struct CoreGauges {
     pub largest_client: AtomicU64,
     /// Keys remembered to have been read by clients that keep caches.
     pub tracked_keys: AtomicU64,
+    /// Bytes of entries that may be evicted, as of its last turn.
+    pub evictable_bytes: AtomicU64,
 }
 
 impl Shared {

@@ -353,6 +353,14 @@ impl Shard {
         self.eviction.is_some()
     }
 
+    /// Bytes of entries that may go, about; none if there are no such entries.
+    pub fn evictable_bytes(&self) -> u64 {
+        match self.has_evictable() {
+            true => self.memory().entry_bytes,
+            false => 0,
+        }
+    }
+
     /// Whether there is anything that may go.
     pub fn has_evictable(&self) -> bool {
         let of = |scope| match scope {

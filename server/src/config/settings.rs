@@ -306,7 +306,7 @@ impl MaxmemoryPolicy {
     };
 
     /// The values of `maxmemory-policy`.
-    pub(super) const VALUES: &[&str] = &{
+    pub(crate) const VALUES: &[&str] = &{
         let mut values = [""; Self::NAMES.len()];
         let mut at = 0;
         while at < values.len() {

@@ -115,6 +115,9 @@ pub const EVICTED_AT_ONCE: u32 = 4096;
 /// The same at the end of a turn.
 pub const EVICTED_AT_END: u32 = 256;
 
+/// While other cores make room, all together may use more than there is by this part of it.
+pub const OVERDRAFT_SHARE: u64 = 64;
+
 /// Room for the replies of an `EXEC` that is kept from one to the next.
 pub const EXEC_REPLIES_KEPT_BYTES: usize = 64 * 1024;
 

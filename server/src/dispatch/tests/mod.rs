@@ -27,6 +27,7 @@ mod command_logs;
 mod copies;
 mod copy_steps;
 mod credit;
+mod eviction;
 mod expiry;
 mod functions;
 mod handing;

@@ -3,15 +3,20 @@
 //! ```text
 //!  a run of commands finds no room ──▶ entries of this core go until there is, then it runs
 //!  a command weighed by itself, the pool overdrawn ──▶ the same, then it is refused if nothing could go
+//!       └── this core has nothing that may go, others have ──▶ they take a turn, and it runs all the same
 //!  the end of a turn, the pool overdrawn ──▶ some go, whoever has drawn so much
 //! ```
 //! What goes is this core's, in steps that are bounded. Keys that somebody has locked stay, and nothing goes while somebody has the whole
 //! shard, or while clients are paused: as with what expires (`core/expiry.rs`).
 
+use std::sync::atomic::Ordering;
+
 use larder_engine::Evicted;
 
+use crate::command::CoreCall;
 use crate::dispatch::core::Core;
-use crate::dispatch::limits::{EVICTED_AT_END, EVICTED_AT_ONCE, TEND_BUDGET};
+use crate::dispatch::limits::{EVICTED_AT_END, EVICTED_AT_ONCE, OVERDRAFT_SHARE, TEND_BUDGET};
+use crate::routing::CoreId;
 
 impl Core {
     /// Whether entries may be evicted.
@@ -63,7 +68,13 @@ impl Core {
     /// At the end of a turn: if the cores use more than there is, some of this core's entries go. Whether more should.
     #[inline]
     pub(in crate::dispatch::core) fn evict_at_end(&mut self) -> bool {
-        if !self.budget.is_limited() || self.state.shared.memory.free_bytes() >= 0 {
+        if !self.budget.is_limited() || !self.state.shard.evicts() {
+            return false;
+        }
+        let gauges = self.state.shared.gauges(self.state.id);
+        let evictable = self.state.shard.evictable_bytes();
+        gauges.evictable_bytes.store(evictable, Ordering::Relaxed);
+        if self.state.shared.memory.free_bytes() >= 0 {
             return false;
         }
         let is_free = self.evict_for(0, EVICTED_AT_END);
@@ -77,4 +88,27 @@ impl Core {
         self.act_on_notes(None, None);
         is_free
     }
+
+    /// Whether other cores have entries that may go, as many as there is used too much: they take a turn, and evict at its end.
+    pub(super) fn others_make_room(&mut self) -> bool {
+        let shared = &self.state.shared;
+        let overdrawn = shared.memory.free_bytes().min(0).unsigned_abs();
+        let most = self.state.config.maxmemory_bytes / OVERDRAFT_SHARE;
+        if overdrawn > most {
+            return false;
+        }
+        let may_make_room = |core: &CoreId| {
+            let bytes = &shared.gauges(*core).evictable_bytes;
+            *core != self.state.id && bytes.load(Ordering::Relaxed) > overdrawn
+        };
+        let cores = (0..shared.cores()).map(CoreId);
+        let asked: Vec<CoreId> = cores.filter(may_make_room).collect();
+        for &core in &asked {
+            self.tell(core, take_a_turn, &[]);
+        }
+        !asked.is_empty()
+    }
 }
+
+/// At the end of a turn a core evicts by itself.
+fn take_a_turn(_: &mut CoreCall<'_>) {}

@@ -107,7 +107,10 @@ impl Core {
         }
         // How much what is weighed uses is not known before it has run.
         self.look_again_at_memory();
-        self.is_overdrawn() && !self.is_mended_by_freeing() && !self.evict_for(0, EVICTED_AT_ONCE)
+        self.is_overdrawn()
+            && !self.is_mended_by_freeing()
+            && !self.evict_for(0, EVICTED_AT_ONCE)
+            && !self.others_make_room()
     }
 
     /// Whether the cores use more than there is, this one as of now.
