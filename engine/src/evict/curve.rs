@@ -181,10 +181,12 @@ impl Curve {
             .lines
             .first()
             .map_or(0.0, |line| missed(line.hits[PRESENT]));
-        let correction = match present > 0.0 {
-            true => (self.requests - self.hits) / present,
-            false => 1.0,
+        let off = match present > 0.0 {
+            true => (self.requests - self.hits) / present - 1.0,
+            false => 0.0,
         };
+        // Where all keys are sampled, what differs is chance in the policy.
+        let correction = 1.0 + off * (1.0 - self.sample.rate());
         self.lines.iter().flat_map(move |line| {
             PERCENTS
                 .iter()
