@@ -185,8 +185,8 @@ impl Curve {
             true => (self.requests - self.hits) / present - 1.0,
             false => 0.0,
         };
-        // Where all keys are sampled, what differs is chance in the policy.
-        let correction = 1.0 + off * (1.0 - self.sample.rate());
+        // Where nearly all keys are sampled, what differs is chance in the policy.
+        let correction = 1.0 + off * (1.0 - self.sample.rate().powi(4));
         self.lines.iter().flat_map(move |line| {
             PERCENTS
                 .iter()
