@@ -11,7 +11,7 @@
 //!
 //! *The main part* is ranked as GreedyDual-Size-Frequency does (Cherkasova 1998): an entry is worth its level + (uses + 1) / bytes. The
 //! level is that of the last victim's worth when the entry was last used, so that what is used no more falls behind. Levels and worth are
-//! told in quarters of 1 / mean bytes, worth to a 256th of these. The victim is the lowest of 16 drawn and of a pool.
+//! told in quarters of 1 / mean bytes, worth to a 256th of these. The victim is the lowest of 16 drawn and of a shortlist.
 //!
 //! [`Shape`]s differ in the small queue's share, and in whether all entries are ranked and none goes by the queue. Nothing has to move
 //! when one takes the place of another.

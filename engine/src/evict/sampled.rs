@@ -1,14 +1,14 @@
 //! Victims by drawing: some entries are drawn, and the one of least worth goes (Redis's approximation of LRU, and of others).
 
-use super::pool::{Pool, Worth};
 use super::rng::Rng;
+use super::shortlist::{Shortlist, Worth};
 use super::{Candidate, Choice, Entries, Scope};
 use crate::AccessClock;
 
 /// Redis's default of `maxmemory-samples`.
 pub(crate) const SAMPLES: usize = 5;
 
-/// Candidates of a pool that are looked at again for one victim.
+/// Candidates of a shortlist that are looked at again for one victim.
 const RELOOKS_MAX: u32 = 16;
 
 /// Any entry that may go.
@@ -50,7 +50,7 @@ pub(crate) fn strays(
 
 /// The entry of least worth among those drawn now and the best of earlier draws.
 pub(crate) struct Draw {
-    pool: Pool,
+    shortlist: Shortlist,
     rng: Rng,
     samples: usize,
 }
@@ -58,7 +58,7 @@ pub(crate) struct Draw {
 impl Draw {
     pub(crate) fn new(samples: usize, seed: u64) -> Self {
         Self {
-            pool: Pool::default(),
+            shortlist: Shortlist::default(),
             rng: Rng::new(seed),
             samples,
         }
@@ -70,7 +70,7 @@ impl Draw {
 
     /// Forgets earlier draws: worth has another meaning from now on.
     pub(crate) fn forget(&mut self) {
-        self.pool.clear();
+        self.shortlist.clear();
     }
 
     /// The entry that goes, and its worth; `worth` is `None` for what may not go.
@@ -81,24 +81,24 @@ impl Draw {
         worth: impl Fn(&Candidate) -> Option<Worth>,
     ) -> Option<(Worth, Candidate)> {
         let worth = |entry: &Candidate| scope.allows(entry).then(|| worth(entry)).flatten();
-        let pool = &mut self.pool;
+        let shortlist = &mut self.shortlist;
         entries.sample(self.samples, scope, self.rng.next(), |entry| {
             if let Some(worth) = worth(entry) {
-                pool.offer(worth, entry.identity);
+                shortlist.offer(worth, entry.identity);
             }
         });
         for _ in 0..RELOOKS_MAX {
-            let (_, identity) = pool.take()?;
+            let (_, identity) = shortlist.take()?;
             let Some(entry) = entries.find(identity) else {
                 continue;
             };
             let Some(now) = worth(&entry) else {
                 continue;
             };
-            if pool.lowest().is_none_or(|next| now <= next) {
+            if shortlist.lowest().is_none_or(|next| now <= next) {
                 return Some((now, entry));
             }
-            pool.offer(now, identity);
+            shortlist.offer(now, identity);
         }
         None
     }
@@ -122,6 +122,6 @@ impl Draw {
     }
 
     pub(crate) fn held_bytes(&self) -> u64 {
-        self.pool.held_bytes()
+        self.shortlist.held_bytes()
     }
 }
