@@ -3,16 +3,18 @@
 
     tests/redis_suite.py --source DIR [--server-bin BIN | --address HOST:PORT] [UNIT ...]
 
-DIR is an unpacked source of redis 7.0.15. Two ways:
+DIR is an unpacked source of redis 7.0.15. Three ways:
 
 * shared (the default): the server is started here, afresh for each unit (or is the one at --address), and the suite
   is told to use it. Tests that need a server of their own or replication leave themselves out.
+* without DEBUG (--without-debug): as shared, in all units that can run so, but for the tests that need DEBUG or PFDEBUG: 1739 tests of
+  redis-server 7.0.15, the figure by which servers can be compared.
 * own (--own): the suite starts servers itself, as it does with redis-server, with the arguments and the
   configuration files it likes. This is the only way to run some units at all.
 
 redis_suite_known.json says of each test that does not pass why: under "fails" those that run and fail, under "left_out"
-those that are not run because the rest of their unit would wait for ever behind them. A failure that it does not
-explain is marked NEW, a test that passes although it says otherwise is named too.
+those that are not run because the rest of their unit would wait for ever behind them, under "not_run" those that leave themselves out.
+A failure that it does not explain is marked NEW, a test that passes although it says otherwise is named too.
 
 Beyond that the suite is run as it is but for two things (copy_of_suite): a server without functions need not know FUNCTION FLUSH,
 and where a test expects the encoding quicklist, or of a set hashtable, listpack is right too, as Redis has answered for small ones since
@@ -78,13 +80,13 @@ DEFAULT_UNITS = {
         "pubsub", "tracking", "scripting", "functions", "type/list", "type/list-3", "type/set", "type/zset", "sort", "hyperloglog", "geo",
         "type/stream", "type/stream-cgroups",
     ],
-    "own": ["info", "limits", "obuf-limits", "querybuf", "latency-monitor", "pubsubshard"],
+    "own": ["obuf-limits", "info", "limits", "querybuf", "replybufsize", "networking", "latency-monitor", "pubsubshard"],
 }
 
 # The tags left out, as the suite understands them. querybuf and type/list-2 consist of slow tests only.
 LEFT_OUT = {
     "shared": "-slow -needs:repl -large-memory",
-    "without_debug": "-slow -needs:debug -needs:repl -large-memory",
+    "without_debug": "-slow -needs:debug -needs:pfdebug -needs:repl -large-memory",
     "own": "-slow -needs:repl -large-memory",
 }
 KEEPS_SLOW = {"querybuf", "type/list-2"}
@@ -92,6 +94,7 @@ KEEPS_SLOW = {"querybuf", "type/list-2"}
 FLOOR_FILE = Path(__file__).with_name("redis_suite_floor.json")
 KNOWN_FILE = Path(__file__).with_name("redis_suite_known.json")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+OF_FILE = re.compile(r" in tests/\S+$")
 RESULT = re.compile(r"^\[(ok|err|exception|timeout)\]: (.*)$")
 # What the suite says when the port for its own test clients was taken before it could listen on it.
 SUITE_PORT_TAKEN = 'address already in use /     while executing / "socket -server accept_test_clients'
@@ -204,9 +207,11 @@ def run_once(place, unit, way, address, seconds, left_out):
         result = RESULT.match(line)
         if result and result[1] == "ok":
             passed.append(re.sub(r" \(\d+ ms\)$", "", result[2]))
+        elif result and result[1] == "err" and not OF_FILE.search(result[2]):
+            continue  # What an exception said; the test that it ended is named in the next one.
         elif result:
             detail = lines[number + 1] if number + 1 < len(lines) else ""
-            failed.append((re.sub(r" in tests/\S+$", "", result[2]), detail.strip()[:160]))
+            failed.append((OF_FILE.sub("", result[2]), detail.strip()[:160]))
         elif re.match(r"\[\d+/\d+ done\]", line):
             done = True
     if not in_time:
@@ -294,6 +299,8 @@ def run_all(options, directory):
         suites.print_reasons(known["fails"].get(unit, {}), one.passed, one.failed, KNOWN_FILE)
         for name, reason in known["left_out"].get(unit, {}).items():
             print(f"    {name}: left out, {reason}", flush=True)
+        for name, reason in known["not_run"].get(unit, {}).items():
+            print(f"    {name}: not run, {reason}", flush=True)
         below.extend(f"{unit}: {fault}" for fault in one.faults)
         below.extend(floors.hold(unit, len(one.passed)))
     print(f"{'all':24} passed {totals[0]:4}  failed {totals[1]:3}  of {totals[2]:4}")
