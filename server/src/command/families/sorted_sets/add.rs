@@ -141,6 +141,10 @@ fn zincrby(call: &mut ShardCall<'_>) -> CommandResult {
         adds: true,
         ..Options::default()
     };
+    // As of `ZADD`: behind an option stand pairs of a score and a member.
+    if Options::default().add(&call.args, 2) {
+        return Err(errors::SYNTAX);
+    }
     let increment = parse_double(call.args.at(2)).ok_or(errors::NOT_A_FLOAT)?;
     let member = call.args.at(3);
     let given = std::iter::once((increment, member));
