@@ -185,8 +185,13 @@ pub(super) fn concatenate_pieces(
     check_bytes(parts.iter().flatten().map(Vec::len).sum())?;
     let mut head = Vec::new();
     Reply::new(&mut head, protocol).array(found as usize);
-    let names = parts.into_iter().flat_map(|part| part.into_iter().skip(1));
-    Ok(std::iter::once(head).chain(names).collect())
+    let mut reply = vec![head];
+    for mut part in parts {
+        // A part that was found in one step has its names in its first piece.
+        part[0].drain(..HEAD_BYTES);
+        reply.extend(part);
+    }
+    Ok(reply)
 }
 
 /// Replies with the number of all.

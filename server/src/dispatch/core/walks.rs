@@ -86,6 +86,7 @@ impl Core {
                 ticket: head.ticket,
                 command,
                 walking,
+                nanos: 0,
                 held_bytes,
                 is_left: false,
             }));
@@ -107,8 +108,14 @@ impl Core {
         let part = walk.walking.next(&mut self.state);
         let nanos = nanos_since(began);
         self.state.timing.apart(nanos);
-        self.state.stats.ran(walk.command.id, 0, nanos);
+        self.state.stats.took_longer(walk.command.id, nanos);
+        walk.nanos += nanos;
         if let Some(part) = part {
+            if let Ticket::Part { gather, .. } = walk.ticket
+                && is_own
+            {
+                self.gathers.note_time(gather as usize, walk.nanos);
+            }
             return self.answer_walk(from, walk.ticket, part);
         }
         walk.held_bytes = walk.walking.held_bytes();

@@ -236,6 +236,8 @@ struct Pending {
     part_bytes: usize,
     /// Bytes that are counted for what the command holds between two rounds.
     held_bytes: usize,
+    /// Time that this core's part has taken over several turns.
+    nanos: u64,
     /// What its rounds since the last that asked another core weigh, or since it was put off.
     weight_here: usize,
 }
@@ -254,6 +256,7 @@ impl Gathers {
             missing: count,
             part_bytes: 0,
             held_bytes: 0,
+            nanos: 0,
             weight_here: 0,
         })
     }
@@ -309,6 +312,16 @@ impl Gathers {
         pending.part_bytes += pieces.iter().map(Vec::len).sum::<usize>();
         pending.pieces[part] = pieces;
         pending.missing -= 1;
+    }
+
+    /// This core's part has taken so long.
+    pub(in crate::dispatch) fn note_time(&mut self, number: usize, nanos: u64) {
+        self.pending[number].nanos += nanos;
+    }
+
+    /// How long this core's part has taken, if that was over several turns.
+    pub(in crate::dispatch) fn time_of(&self, number: usize) -> u64 {
+        self.pending[number].nanos
     }
 
     /// Takes the parts that are in pieces: the others are one each.

@@ -62,6 +62,7 @@ pub(in crate::dispatch) struct InWalk {
     pub(in crate::dispatch) command: &'static Command,
     pub(in crate::dispatch) walking: Box<dyn Walking>,
     /// As those of [`InSteps`].
+    pub(in crate::dispatch) nanos: u64,
     pub(in crate::dispatch) held_bytes: usize,
     pub(in crate::dispatch) is_left: bool,
 }

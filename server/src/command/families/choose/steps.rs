@@ -134,9 +134,13 @@ fn walk<'a, F: ChosenFrom<'a>>(
 ) -> Option<u64> {
     let (mut next, mut seen) = (Some(from), 0);
     while let Some(cursor) = next.filter(|_| seen < STEP_DRAWS) {
+        let mut shown = 0;
+        next = chosen_from.scan(cursor, &mut |element| {
+            shown += 1;
+            show(element);
+        });
         // Those that are not shown take their time, too.
-        seen += super::SCAN_ELEMENTS as u64;
-        next = chosen_from.scan(cursor, &mut *show);
+        seen += shown.max(super::SCAN_ELEMENTS as u64);
     }
     next
 }
@@ -389,7 +393,7 @@ mod tests {
                         "{line} of {shown}"
                     );
                     assert!(different.iter().all(|field| *field >= hidden), "{line}");
-                    assert!(steps > MEMBERS / 600, "{line} of {shown}: {steps}");
+                    assert!(steps >= 2, "{line} of {shown}: {steps}");
                 }
             }
         }

@@ -145,7 +145,7 @@ static SUBCOMMANDS: &[CommandSpec] = &[
         since: "9.0.0",
         syntax: "slot [ASYNC | SYNC]",
         summary: "Removes all keys of a slot, of all databases. Of Valkey.",
-        complexity: "O(N) where N is the number of keys of the core that owns the slot",
+        complexity: "O(N) where N is the number of keys of the core that owns the slot. In one step.",
         run: Run::EveryCore {
             each: flush::slot_part,
             merge: flush::slot_reply,

@@ -374,7 +374,7 @@ mod tests {
         let none = format!("ZINTERSTORE d 66 a few{}", " b".repeat(64));
         bench.run(&format!(
             "SADD few{}",
-            (0..5000).map(|n| format!(" x{n}")).collect::<String>()
+            (0..2500).map(|n| format!(" x{n}")).collect::<String>()
         ));
         let mut steps = 0;
         bench.run_in_steps(&none, &mut |_, _| steps += 1);

@@ -319,7 +319,6 @@ mod tests {
             bench.run(&format!("RPUSH l{}", words.collect::<String>()));
         }
         bench.run("RPUSH l last");
-        bench.events();
         bench
     }
 
@@ -368,13 +367,13 @@ mod tests {
         for _ in 0..20 {
             bench.run(&format!("RPUSH l{}", " same".repeat(1000)));
         }
-        bench.events();
         assert_eq!(
             bench.run_in_steps("LREM l -20000 same", &mut |_, _| ()),
             "20000"
         );
         assert_eq!(bench.run("EXISTS l"), "0");
-        assert_eq!(bench.events(), ["lrem l", "del l"]);
+        let events = bench.events();
+        assert_eq!(events[20..], ["lrem l", "del l"]);
     }
 
     #[test]

@@ -217,6 +217,7 @@ impl Search {
     fn is_enough(&self, found: u64) -> bool {
         match self.count {
             None => found == 1,
+            Some(0) => false,
             Some(count) => found == count,
         }
     }

@@ -523,6 +523,7 @@ impl Core {
             Finish::Pieces(_) => self.gathers.take_pieces(id),
             _ => Vec::new(),
         };
+        let nanos = self.gathers.time_of(id);
         let (mut gather, parts, kept_bytes) = self.gathers.end(id);
         self.budget.let_go(kept_bytes);
         let (recipient, args) = (gather.recipient, gather.args.as_args());
@@ -568,6 +569,9 @@ impl Core {
                     session.output.fill(seq, fill);
                 }
                 None => {}
+            }
+            if nanos > 0 {
+                self.observe_slow(session, args, recipient.command.spec, nanos);
             }
             if !gather.args.is_empty() {
                 self.observe_reply(session, args, recipient.command.spec, reply_bytes);
