@@ -51,6 +51,7 @@ pub use streams::StreamMut;
 pub use undo::Undo;
 use undo::{Sums, UndoLog};
 pub use uses::Lfu;
+pub use walk::ScanCursor;
 
 use std::collections::HashSet;
 
@@ -98,10 +99,6 @@ pub enum TtlChange {
     /// Set it.
     At(UnixMillis),
 }
-
-/// Position of an incremental scan, below 2^48; zero begins and ends one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ScanCursor(pub u64);
 
 /// What one expiry cycle did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
