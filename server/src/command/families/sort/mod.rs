@@ -76,7 +76,7 @@ const SORT: CommandSpec = CommandSpec {
         Category::Dangerous,
     ],
     group: Group::Generic,
-    complexity: "O(N+M*log(M)) where N is the number of elements, and M the number of those returned. O(N) where they are not sorted. In a few steps if patterns name other keys, or the destination is another core's, and there are several cores.",
+    complexity: "O(N+M*log(M)) where N is the number of elements, and M the number of those returned. O(N) where they are not sorted. On several cores, if patterns name other keys or the destination is another core's, the elements are copied in one step, and stored in one.",
     ..CommandSpec::BASE
 };
 
