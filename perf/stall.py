@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How long do other clients wait while one works on large values?
 
-    perf/stall.py [--bytes N] [--times N] [--do set|move|read|dump] PORT...
+    perf/stall.py [--bytes N] [--times N] [--do set|move|read|dump|look] PORT...
 
 Two clients, each a connection and a process of its own, send a small command without a pause; meanwhile a third works on
 values of N bytes.
@@ -14,6 +14,8 @@ read:  it reads a key of each half, one of them on another core than its own, co
        (BITOP), and has a script read each. The others as before.
 dump:  it dumps a hash in the one half and a list in the other, of N bytes in fields of 16 + 16 bytes and elements of 16, and
        restores what it got beside them. The others as before.
+look:  it looks at many keys, or at many elements of a list and a hash in the one half, and of sets in either: there are N / 100
+       of each. The others as before.
 
 For each port: the longest and the 99.9th percentile wait of each of the two clients, in milliseconds, by what the third
 was doing, `nothing` among it; and the seconds that took.
@@ -136,6 +138,59 @@ def dump_and_restore(times, _):
             yield f"RESTORE {key[key.index('}') + 1 :]}", restore
 
 
+def fill_to_look(sock, size):
+    numbers = [str(n) for n in range(size // 100)]
+    at = {name: key_of_half(half, name) for name, half in [("list", 0), ("hash", 0), ("set", 0), ("few", 1)]}
+    for first in range(0, len(numbers), 1000):
+        some = numbers[first : first + 1000]
+        sock.sendall(command("MSET", *(word for n in some for word in (f"key:{n}", n))))
+        sock.sendall(command("RPUSH", at["list"], *some))
+        sock.sendall(command("HSET", at["hash"], *(word for n in some for word in (n, n))))
+        sock.sendall(command("SADD", at["set"], *(f"member:{n}" for n in some)))
+        for _ in range(4):
+            line_of(sock)
+    sock.sendall(command("HEXPIRE", at["hash"], 10000, "FIELDS", 1, 0) + command("SADD", at["few"], "a", "b"))
+    for _ in range(3):
+        line_of(sock)
+    return at
+
+
+def line_of(sock):
+    """Reads one line, byte by byte: others may come behind it."""
+    got = b""
+    while not got.endswith(b"\r\n"):
+        got += sock.recv(1)
+    return got
+
+
+def look(times, _):
+    at = {name: key_of_half(half, name) for name, half in [("list", 0), ("hash", 0), ("set", 0), ("few", 1)]}
+    there, away = key_of_half(0, "to"), key_of_half(1, "to")
+    for _ in range(times):
+        yield "nothing", None
+        for words in [
+            ["KEYS", "none*"],
+            ["KEYS", "*"],
+            ["LPOS", at["list"], "none"],
+            ["LREM", at["list"], 0, "none"],
+            ["HGETALL", at["hash"]],
+            ["HRANDFIELD", at["hash"], -1000],
+            ["SUNIONSTORE", there, at["set"], at["few"]],
+            ["SORT", at["list"], "LIMIT", 0, 10],
+            ["SORT", at["list"], "BY", "key:*", "LIMIT", 0, 10],
+            ["SORT", at["list"], "STORE", away],
+        ]:
+            shown = " ".join(word for word in map(str, words) if word.isupper())
+            yield (f"{shown} {words[1]}" if words[0] == "KEYS" else shown), command(*words)
+
+
+def whole(sock):
+    """Reads a reply of any kind, behind which a PING was sent."""
+    tail = b""
+    while not tail.endswith(b"+PONG\r\n"):
+        tail = (tail + sock.recv(1 << 20))[-16:]
+
+
 def measure(port, size, times, do):
     ready, over = multiprocessing.Barrier(3), multiprocessing.Event()
     small = [key_of_half(half, "small") for half in range(2)]
@@ -145,10 +200,12 @@ def measure(port, size, times, do):
             line(sock)
         if do == "dump":
             fill(sock, size)
+        if do == "look":
+            fill_to_look(sock, size)
     if do == "set":
         steps, asked = set_and_delete, {"PING": command("PING"), "GET": command("GET", small[0])}
     else:
-        steps = {"move": copy_and_rename, "read": read, "dump": dump_and_restore}[do]
+        steps = {"move": copy_and_rename, "read": read, "dump": dump_and_restore, "look": look}[do]
         asked = {f"half {half}": command("GET", small[half]) for half in range(2)}
     probes = {}
     for name, request in asked.items():
@@ -167,7 +224,10 @@ def measure(port, size, times, do):
         except StopIteration:
             break
         began = time.monotonic()
-        if request:
+        if request and do == "look":
+            sock.sendall(request + command("PING"))
+            whole(sock)
+        elif request:
             sock.sendall(request)
             got = reply(sock)
         took = time.monotonic() - began
@@ -181,7 +241,7 @@ def measure(port, size, times, do):
         process.join()
     for what, ours in spans.items():
         seconds = [took for *_, took in ours]
-        print(f"  {what:12} takes {min(seconds):.4f} to {max(seconds):.4f} s")
+        print(f"  {what:16} takes {min(seconds):.4f} to {max(seconds):.4f} s")
         for name in probes:
             hit = sorted(
                 wait for at, wait in waits[name] if any(begin <= at + wait <= end for begin, end, _ in ours)
@@ -194,7 +254,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bytes", type=int, default=100_000_000)
     parser.add_argument("--times", type=int, default=4)
-    parser.add_argument("--do", choices=["set", "move", "read", "dump"], default="set")
+    parser.add_argument("--do", choices=["set", "move", "read", "dump", "look"], default="set")
     parser.add_argument("ports", type=int, nargs="+")
     arguments = parser.parse_args()
     for port in arguments.ports:

@@ -51,10 +51,10 @@ pub use list::End;
 pub use raw::Buffer;
 pub use shard::{
     Access, BeforeChange, DeadlineStats, Entries, ExpireStats, Fate, Field, FieldAhead, HashMut,
-    HashRef, Lfu, ListMut, ListRef, LooseId, Member, MemberAhead, MembersRef, MemoryUsage,
-    PartFrom, PartOf, ScanCursor, Scored, SetMut, SetRef, Shard, ShardOptions, SortedSetMut,
-    SortedSetRef, Stored, StreamMut, TtlChange, Undo, Upcoming, members_of_part, scored_of_part,
-    write_member, write_scored,
+    HashRef, IsWanted, KeysAsOf, Lfu, ListMut, ListRef, LooseId, Member, MemberAhead, MembersRef,
+    MemoryUsage, PartFrom, PartOf, ScanCursor, Scored, SetMut, SetRef, Shard, ShardOptions,
+    SortedSetMut, SortedSetRef, Stored, StreamMut, TtlChange, Undo, Upcoming, members_of_part,
+    scored_of_part, write_member, write_scored,
 };
 pub use sorted::{Bound, Side};
 pub use spiral::Intent;

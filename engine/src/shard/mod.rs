@@ -12,6 +12,7 @@ mod compaction;
 mod expiry_tests;
 mod fields;
 pub(crate) mod hashes;
+mod keys_as_of;
 pub(crate) mod lists;
 mod loose;
 mod members;
@@ -35,6 +36,7 @@ mod write;
 pub use before::{BeforeChange, Entries, Upcoming};
 use compaction::Compactor;
 pub use hashes::{Fate, Field, HashMut, HashRef};
+pub use keys_as_of::{IsWanted, KeysAsOf};
 pub use lists::{ListMut, ListRef};
 use loose::LooseCollections;
 pub use loose::LooseId;
@@ -49,6 +51,7 @@ pub use streams::StreamMut;
 pub use undo::Undo;
 use undo::{Sums, UndoLog};
 pub use uses::Lfu;
+pub use walk::ScanCursor;
 
 use std::collections::HashSet;
 
@@ -96,10 +99,6 @@ pub enum TtlChange {
     /// Set it.
     At(UnixMillis),
 }
-
-/// Position of an incremental scan, below 2^48; zero begins and ends one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ScanCursor(pub u64);
 
 /// What one expiry cycle did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -128,6 +128,11 @@ impl Stats {
         }
     }
 
+    /// A command that is counted has taken so long beside that: it goes on.
+    pub fn took_longer(&mut self, id: CommandId, nanos: u64) {
+        self.by_command[id.index()].nanos += nanos;
+    }
+
     /// A command ran `calls` times and took `each_nanos` each time.
     #[inline(always)]
     pub fn ran_alike(&mut self, id: CommandId, calls: u64, each_nanos: u64) {

@@ -30,6 +30,7 @@ pub(crate) mod lcs;
 pub(super) mod lifecycle;
 pub(super) mod lists;
 pub(super) mod lolwut;
+pub(super) mod matching;
 pub(super) mod memory;
 pub(super) mod module;
 pub mod monitor;

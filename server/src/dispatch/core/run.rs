@@ -120,6 +120,10 @@ impl Core {
             Run::FanOut { spread, .. } => {
                 self.spread(session, args, command, target.first_key, spread, quiet);
             }
+            Run::EveryCore { .. } if let Some(cores) = self.cores_that_walk(session, command) => {
+                let walk = command.spec.walk.expect("it was looked at");
+                self.walk_on(session, args, (command, walk), cores, quiet);
+            }
             Run::EveryCore { each, merge } if is_by_node(session, command) => {
                 let own = vec![self.ask_of_core(self.state.id, args, each)];
                 self.gather(session, args, command, Finish::Merge(merge), own, quiet);
@@ -393,6 +397,17 @@ impl Core {
                 }
             })
             .ok()
+    }
+
+    /// The cores that do their parts of a command over several turns, without a place in the order.
+    fn cores_that_walk(&self, session: &Session, command: &Command) -> Option<Vec<CoreId>> {
+        command.spec.walk.filter(|_| session.may_wait())?;
+        let cores = self.state.shared.cores();
+        match is_by_node(session, command) || cores == 1 {
+            true => Some(vec![self.state.id]),
+            false if command.spec.flags.has(Flags::WHOLE_KEYSPACE) => None,
+            false => Some((0..cores).map(CoreId).collect()),
+        }
     }
 
     /// A command on one core, as a question.

@@ -202,7 +202,7 @@ impl Core {
             || !state.told.is_empty()
             || self.client_memory.are_short();
         let soon = stuck.then_some(state.clock.monotonic_ms() + 1);
-        let goes_on = self.run_queue.has_put_off() || !self.in_steps.is_empty();
+        let goes_on = self.run_queue.has_put_off() || self.has_steps();
         let at_once = goes_on.then_some(state.clock.monotonic_ms());
         let moving = self.rebalance_wake_ms();
         let forgets = state.forgets_readers;
