@@ -1,10 +1,13 @@
-//! Registers of six bits, four in three bytes, taken to registers of a byte and back: 32 at once with the instructions of AVX2, which not
-//! every x86-64 has, so that it is asked.
+//! Registers of six bits, four in three bytes, taken to registers of a byte and back, and weighed: 32 at once with the instructions of
+//! AVX2, which not every x86-64 has, so that it is asked.
 //!
 //! ```text
 //!  three bytes        |bbaaaaaa|ccccbbbb|ddddddcc|           of each four registers
 //!  a number of four   |00aaaaaa|00bbbbbb|00cccccc|00dddddd|   each register moves up by two bits more than the one before
 //! ```
+//! To move numbers of 16 bits by different distances they are multiplied: by a power of two upwards, and downwards by taking the upper
+//! half of the product. So `a` and `c` are put where they move down, `b` and `d` where they move up. (As Wojciech Muła and Daniel Lemire
+//! do it for base64: "Faster Base64 Encoding and Decoding Using AVX2 Instructions", arXiv:1704.00605.)
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -14,6 +17,18 @@ pub(crate) const REGISTERS_AT_ONCE: usize = 32;
 pub(crate) const PACKED_AT_ONCE: usize = 24;
 /// Bytes behind them that are looked at, or written, too.
 const BYTES_BEHIND: usize = 4;
+
+/// The highest register that [`weigh`] weighs.
+pub(crate) const WEIGHED_MAX: u32 = 39;
+
+/// Registers by what they weigh in an estimate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Weighed {
+    /// How many are zero.
+    pub(crate) zeros: u32,
+    /// What the others weigh together: one that is r weighs 2^([`WEIGHED_MAX`] − r).
+    pub(crate) weight: u64,
+}
 
 static MAY_USE_VECTORS: AtomicBool = AtomicBool::new(true);
 
@@ -42,7 +57,7 @@ pub(crate) fn merge_packed(registers: &mut [u8], packed: &[u8]) -> usize {
     0
 }
 
-/// Packs registers from the first on as far as it can; how many it has packed.
+/// Packs registers, which have six bits, from the first on as far as it can; how many it has packed.
 #[cfg_attr(not(all(target_arch = "x86_64", not(miri))), expect(unused_variables))]
 pub(crate) fn pack(registers: &[u8], packed: &mut [u8]) -> usize {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
@@ -51,6 +66,17 @@ pub(crate) fn pack(registers: &[u8], packed: &mut [u8]) -> usize {
         return unsafe { avx2::pack(registers, packed) };
     }
     0
+}
+
+/// Weighs registers, which have six bits, if none is above [`WEIGHED_MAX`] and the machine can take them all at once.
+#[cfg_attr(not(all(target_arch = "x86_64", not(miri))), expect(unused_variables))]
+pub(crate) fn weigh(registers: &[u8]) -> Option<Weighed> {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    if uses_vectors() {
+        // SAFETY: the machine has AVX2.
+        return unsafe { avx2::weigh(registers) };
+    }
+    None
 }
 
 /// How many groups there are of which the bytes behind are within `packed`, too.
@@ -63,48 +89,70 @@ fn whole_groups(registers: usize, packed: usize) -> usize {
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 mod avx2 {
     use std::arch::x86_64::{
-        __m256i, _mm_loadu_si128, _mm_storeu_si128, _mm256_and_si256, _mm256_castsi256_si128,
-        _mm256_extracti128_si256, _mm256_loadu_si256, _mm256_max_epu8, _mm256_or_si256,
-        _mm256_set_m128i, _mm256_set1_epi32, _mm256_setr_epi8, _mm256_shuffle_epi8,
-        _mm256_slli_epi32, _mm256_srli_epi32, _mm256_storeu_si256,
+        __m256i, _mm_loadu_si128, _mm_storeu_si128, _mm256_add_epi64, _mm256_adds_epu8,
+        _mm256_and_si256, _mm256_castsi256_si128, _mm256_cmpeq_epi8, _mm256_extracti128_si256,
+        _mm256_loadu_si256, _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_max_epu8,
+        _mm256_mulhi_epu16, _mm256_mullo_epi16, _mm256_or_si256, _mm256_sad_epu8, _mm256_set_m128i,
+        _mm256_set1_epi8, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_setr_epi8,
+        _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_storeu_si256, _mm256_sub_epi8,
+        _mm256_xor_si256,
     };
 
-    use super::{BYTES_BEHIND, PACKED_AT_ONCE, REGISTERS_AT_ONCE, whole_groups};
+    use super::{
+        BYTES_BEHIND, PACKED_AT_ONCE, REGISTERS_AT_ONCE, WEIGHED_MAX, Weighed, whole_groups,
+    };
 
     /// Where the second half of a group's packed bytes begins.
     const HALF: usize = PACKED_AT_ONCE / 2;
     /// What is looked at of a group's packed bytes.
     const REACH: usize = PACKED_AT_ONCE + BYTES_BEHIND;
 
+    /// The same sixteen bytes in both halves.
+    #[target_feature(enable = "avx2")]
+    fn both_halves(bytes: [i8; 16]) -> __m256i {
+        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = bytes;
+        _mm256_setr_epi8(
+            a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, //
+            a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p,
+        )
+    }
+
+    /// The registers of the group at the beginning of `packed`, a byte each.
+    #[target_feature(enable = "avx2")]
+    fn unpack(packed: &[u8]) -> __m256i {
+        let packed = &packed[..REACH];
+        // SAFETY: sixteen bytes from the first and from the thirteenth on are within the 28; these loads take any alignment.
+        let halves = unsafe {
+            _mm256_set_m128i(
+                _mm_loadu_si128(packed[HALF..].as_ptr().cast()),
+                _mm_loadu_si128(packed.as_ptr().cast()),
+            )
+        };
+        // In 16 bits each, `a` from the eighth on and `c` from the fourth; `b` from the sixth and `d` from the second.
+        let down = both_halves([-1, 0, 1, 2, -1, 3, 4, 5, -1, 6, 7, 8, -1, 9, 10, 11]);
+        let up = both_halves([0, 1, 2, -1, 3, 4, 5, -1, 6, 7, 8, -1, 9, 10, 11, -1]);
+        let (down, up) = (
+            _mm256_shuffle_epi8(halves, down),
+            _mm256_shuffle_epi8(halves, up),
+        );
+        let down = _mm256_and_si256(down, _mm256_set1_epi32(0x03F0_3F00));
+        let up = _mm256_and_si256(up, _mm256_set1_epi32(0x00FC_0FC0));
+        _mm256_or_si256(
+            _mm256_mulhi_epu16(down, _mm256_set1_epi32(1 << (16 + 12) | 1 << 8)),
+            _mm256_mullo_epi16(up, _mm256_set1_epi32(1 << (16 + 6) | 1 << 2)),
+        )
+    }
+
     #[target_feature(enable = "avx2")]
     pub(super) fn merge_packed(registers: &mut [u8], packed: &[u8]) -> usize {
-        let spread = _mm256_setr_epi8(
-            0, 1, 2, -1, 3, 4, 5, -1, 6, 7, 8, -1, 9, 10, 11, -1, //
-            0, 1, 2, -1, 3, 4, 5, -1, 6, 7, 8, -1, 9, 10, 11, -1,
-        );
         let groups = whole_groups(registers.len(), packed.len());
-        for group in 0..groups {
-            let packed = &packed[group * PACKED_AT_ONCE..][..REACH];
-            let registers = &mut registers[group * REGISTERS_AT_ONCE..][..REGISTERS_AT_ONCE];
-            // SAFETY: sixteen bytes from the first and from the thirteenth on are within the 28; these loads take any alignment.
-            let halves = unsafe {
-                _mm256_set_m128i(
-                    _mm_loadu_si128(packed[HALF..].as_ptr().cast()),
-                    _mm_loadu_si128(packed.as_ptr().cast()),
-                )
-            };
-            let fours = _mm256_shuffle_epi8(halves, spread);
-            let nth = |mask| _mm256_and_si256(fours, _mm256_set1_epi32(mask));
-            let low = _mm256_or_si256(nth(0x3F), _mm256_slli_epi32::<2>(nth(0xFC0)));
-            let high = _mm256_or_si256(
-                _mm256_slli_epi32::<4>(nth(0x3_F000)),
-                _mm256_slli_epi32::<6>(nth(0xFC_0000)),
-            );
-            let other = _mm256_or_si256(low, high);
+        let (registers, _) = registers.as_chunks_mut::<REGISTERS_AT_ONCE>();
+        for (group, registers) in registers[..groups].iter_mut().enumerate() {
+            let others = unpack(&packed[group * PACKED_AT_ONCE..]);
             let at: *mut __m256i = registers.as_mut_ptr().cast();
             // SAFETY: there are 32 bytes; load and store take any alignment.
             unsafe {
-                let highest = _mm256_max_epu8(_mm256_loadu_si256(at), other);
+                let highest = _mm256_max_epu8(_mm256_loadu_si256(at), others);
                 _mm256_storeu_si256(at, highest);
             }
         }
@@ -113,23 +161,17 @@ mod avx2 {
 
     #[target_feature(enable = "avx2")]
     pub(super) fn pack(registers: &[u8], packed: &mut [u8]) -> usize {
-        let gather = _mm256_setr_epi8(
-            0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1, //
-            0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1,
-        );
+        let gather = both_halves([0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1]);
         let groups = whole_groups(registers.len(), packed.len());
-        for group in 0..groups {
+        let (registers, _) = registers.as_chunks::<REGISTERS_AT_ONCE>();
+        for (group, registers) in registers[..groups].iter().enumerate() {
             let packed = &mut packed[group * PACKED_AT_ONCE..][..REACH];
-            let registers = &registers[group * REGISTERS_AT_ONCE..][..REGISTERS_AT_ONCE];
             // SAFETY: there are 32 bytes; the load takes any alignment.
             let fours = unsafe { _mm256_loadu_si256(registers.as_ptr().cast()) };
-            let nth = |mask| _mm256_and_si256(fours, _mm256_set1_epi32(mask));
-            let low = _mm256_or_si256(nth(0x3F), _mm256_srli_epi32::<2>(nth(0x3F00)));
-            let high = _mm256_or_si256(
-                _mm256_srli_epi32::<4>(nth(0x3F_0000)),
-                _mm256_srli_epi32::<6>(nth(0x3F00_0000)),
-            );
-            let halves = _mm256_shuffle_epi8(_mm256_or_si256(low, high), gather);
+            // a + 64 b, then that + 4096 (c + 64 d).
+            let twos = _mm256_maddubs_epi16(fours, _mm256_set1_epi16(64 << 8 | 1));
+            let fours = _mm256_madd_epi16(twos, _mm256_set1_epi32(4096 << 16 | 1));
+            let halves = _mm256_shuffle_epi8(fours, gather);
             // SAFETY: sixteen bytes from the first and from the thirteenth on are within the 28; these stores take any alignment.
             // The next group, or whoever packs the rest, writes over the four behind.
             unsafe {
@@ -140,5 +182,82 @@ mod avx2 {
             }
         }
         groups * REGISTERS_AT_ONCE
+    }
+
+    /// Registers whose weights are added up together: their weights, from 128 down to 1, have a byte.
+    const CLASS_REGISTERS: u32 = 8;
+    /// Classes of the registers that are weighed.
+    const CLASSES: usize = ((WEIGHED_MAX + 1) / CLASS_REGISTERS) as usize;
+
+    /// The sum of four numbers.
+    #[target_feature(enable = "avx2")]
+    fn sum(four: __m256i) -> u64 {
+        let mut numbers = [0u64; 4];
+        // SAFETY: there are 32 bytes; the store takes any alignment.
+        unsafe { _mm256_storeu_si256(numbers.as_mut_ptr().cast(), four) };
+        numbers.iter().sum()
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn weigh(registers: &[u8]) -> Option<Weighed> {
+        /// Vectors after which a byte of each may have been counted as often as it can be.
+        const COUNTED_MAX: usize = 255;
+        // By the lower four bits of a register; one that is zero has no weight.
+        let weights = [-128, 64, 32, 16, 8, 4, 2, 1];
+        let [a, b, c, d, e, f, g, h] = weights;
+        let lower = both_halves([a, b, c, d, e, f, g, h, 0, 0, 0, 0, 0, 0, 0, 0]);
+        let upper = both_halves([0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d, e, f, g, h]);
+        let first = both_halves([0, b, c, d, e, f, g, h, 0, 0, 0, 0, 0, 0, 0, 0]);
+        // With it what is below sixteen has its highest bit clear and its lower four as they are; all else has it set, and finds nothing.
+        let below_16 = _mm256_set1_epi8(0x70);
+        let nothing = _mm256_setzero_si256();
+        let mut sums = [nothing; CLASSES];
+        let (mut zeros, mut highest) = (nothing, nothing);
+        let (vectors, rest) = registers.as_chunks::<REGISTERS_AT_ONCE>();
+        if !rest.is_empty() {
+            return None;
+        }
+        for vectors in vectors.chunks(COUNTED_MAX) {
+            let mut counted = nothing;
+            for vector in vectors {
+                // SAFETY: there are 32 bytes; the load takes any alignment.
+                let registers = unsafe { _mm256_loadu_si256(vector.as_ptr().cast()) };
+                highest = _mm256_max_epu8(highest, registers);
+                counted = _mm256_sub_epi8(counted, _mm256_cmpeq_epi8(registers, nothing));
+                let from_16 = _mm256_xor_si256(registers, _mm256_set1_epi8(16));
+                let from_32 = _mm256_xor_si256(registers, _mm256_set1_epi8(32));
+                let to_16 = _mm256_adds_epu8(registers, below_16);
+                let to_32 = _mm256_adds_epu8(from_16, below_16);
+                let to_48 = _mm256_adds_epu8(from_32, below_16);
+                let found = [
+                    _mm256_shuffle_epi8(first, to_16),
+                    _mm256_shuffle_epi8(upper, to_16),
+                    _mm256_shuffle_epi8(lower, to_32),
+                    _mm256_shuffle_epi8(upper, to_32),
+                    _mm256_shuffle_epi8(lower, to_48),
+                ];
+                for (sum, found) in sums.iter_mut().zip(found) {
+                    *sum = _mm256_add_epi64(*sum, _mm256_sad_epu8(found, nothing));
+                }
+            }
+            zeros = _mm256_add_epi64(zeros, _mm256_sad_epu8(counted, nothing));
+        }
+        let mut bytes = [0u8; REGISTERS_AT_ONCE];
+        // SAFETY: there are 32 bytes; the store takes any alignment.
+        unsafe { _mm256_storeu_si256(bytes.as_mut_ptr().cast(), highest) };
+        if bytes
+            .iter()
+            .any(|&register| u32::from(register) > WEIGHED_MAX)
+        {
+            return None;
+        }
+        let weight = sums.iter().rev().zip(0..).map(|(class, number)| {
+            // Of the last class the weights are what they are to be.
+            sum(*class) << (number * CLASS_REGISTERS)
+        });
+        Some(Weighed {
+            zeros: sum(zeros) as u32,
+            weight: weight.sum(),
+        })
     }
 }
