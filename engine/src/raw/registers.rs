@@ -11,12 +11,10 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Registers taken at once.
-pub(crate) const REGISTERS_AT_ONCE: usize = 32;
+/// Registers of a group, which are taken at once.
+const REGISTERS_AT_ONCE: usize = 32;
 /// The bytes in which they are packed.
-pub(crate) const PACKED_AT_ONCE: usize = 24;
-/// Bytes behind them that are looked at, or written, too.
-const BYTES_BEHIND: usize = 4;
+const PACKED_AT_ONCE: usize = 24;
 
 /// The highest register that [`weigh`] weighs.
 pub(crate) const WEIGHED_MAX: u32 = 39;
@@ -46,26 +44,39 @@ pub(crate) fn uses_vectors() -> bool {
     has_them && MAY_USE_VECTORS.load(Ordering::Relaxed)
 }
 
-/// Takes the higher of each register and the packed one, from the first on as far as it can; how many registers it has taken.
+/// Takes the higher of each register and the packed one, if the machine can take many at once; whether it has.
 #[cfg_attr(not(all(target_arch = "x86_64", not(miri))), expect(unused_variables))]
-pub(crate) fn merge_packed(registers: &mut [u8], packed: &[u8]) -> usize {
+pub(crate) fn merge_packed(registers: &mut [u8], packed: &[u8]) -> bool {
+    assert_whole(registers, packed);
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     if uses_vectors() {
         // SAFETY: the machine has AVX2.
-        return unsafe { avx2::merge_packed(registers, packed) };
+        unsafe { avx2::merge_packed(registers, packed) };
+        return true;
     }
-    0
+    false
 }
 
-/// Packs registers, which have six bits, from the first on as far as it can; how many it has packed.
+/// Packs registers, which have six bits, if the machine can take many at once; whether it has.
 #[cfg_attr(not(all(target_arch = "x86_64", not(miri))), expect(unused_variables))]
-pub(crate) fn pack(registers: &[u8], packed: &mut [u8]) -> usize {
+pub(crate) fn pack(registers: &[u8], packed: &mut [u8]) -> bool {
+    assert_whole(registers, packed);
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     if uses_vectors() {
         // SAFETY: the machine has AVX2.
-        return unsafe { avx2::pack(registers, packed) };
+        unsafe { avx2::pack(registers, packed) };
+        return true;
     }
-    0
+    false
+}
+
+/// So many registers as are packed, in whole groups.
+fn assert_whole(registers: &[u8], packed: &[u8]) {
+    assert_eq!(registers.len() % REGISTERS_AT_ONCE, 0);
+    assert_eq!(
+        registers.len() / REGISTERS_AT_ONCE * PACKED_AT_ONCE,
+        packed.len()
+    );
 }
 
 /// Weighs registers, which have six bits, if none is above [`WEIGHED_MAX`] and the machine can take them all at once.
@@ -79,33 +90,21 @@ pub(crate) fn weigh(registers: &[u8]) -> Option<Weighed> {
     None
 }
 
-/// How many groups there are of which the bytes behind are within `packed`, too.
-#[cfg(all(target_arch = "x86_64", not(miri)))]
-fn whole_groups(registers: usize, packed: usize) -> usize {
-    let reaching = packed.saturating_sub(BYTES_BEHIND) / PACKED_AT_ONCE;
-    reaching.min(registers / REGISTERS_AT_ONCE)
-}
-
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 mod avx2 {
     use std::arch::x86_64::{
-        __m256i, _mm_loadu_si128, _mm_storeu_si128, _mm256_add_epi64, _mm256_adds_epu8,
-        _mm256_and_si256, _mm256_castsi256_si128, _mm256_cmpeq_epi8, _mm256_extracti128_si256,
-        _mm256_loadu_si256, _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_max_epu8,
-        _mm256_mulhi_epu16, _mm256_mullo_epi16, _mm256_or_si256, _mm256_sad_epu8, _mm256_set_m128i,
-        _mm256_set1_epi8, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_setr_epi8,
+        __m256i, _mm_loadu_si128, _mm_storel_epi64, _mm_storeu_si128, _mm256_add_epi64,
+        _mm256_adds_epu8, _mm256_and_si256, _mm256_castsi256_si128, _mm256_cmpeq_epi8,
+        _mm256_extracti128_si256, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_maddubs_epi16,
+        _mm256_max_epu8, _mm256_mulhrs_epi16, _mm256_mullo_epi16, _mm256_or_si256,
+        _mm256_permutevar8x32_epi32, _mm256_sad_epu8, _mm256_set_m128i, _mm256_set1_epi8,
+        _mm256_set1_epi16, _mm256_set1_epi32, _mm256_setr_epi8, _mm256_setr_epi32,
         _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_storeu_si256, _mm256_sub_epi8,
         _mm256_xor_si256,
     };
+    use std::hint::black_box;
 
-    use super::{
-        BYTES_BEHIND, PACKED_AT_ONCE, REGISTERS_AT_ONCE, WEIGHED_MAX, Weighed, whole_groups,
-    };
-
-    /// Where the second half of a group's packed bytes begins.
-    const HALF: usize = PACKED_AT_ONCE / 2;
-    /// What is looked at of a group's packed bytes.
-    const REACH: usize = PACKED_AT_ONCE + BYTES_BEHIND;
+    use super::{PACKED_AT_ONCE, REGISTERS_AT_ONCE, WEIGHED_MAX, Weighed};
 
     /// The same sixteen bytes in both halves.
     #[target_feature(enable = "avx2")]
@@ -117,38 +116,74 @@ mod avx2 {
         )
     }
 
-    /// The registers of the group at the beginning of `packed`, a byte each.
-    #[target_feature(enable = "avx2")]
-    fn unpack(packed: &[u8]) -> __m256i {
-        let packed = &packed[..REACH];
-        // SAFETY: sixteen bytes from the first and from the thirteenth on are within the 28; these loads take any alignment.
-        let halves = unsafe {
-            _mm256_set_m128i(
-                _mm_loadu_si128(packed[HALF..].as_ptr().cast()),
-                _mm_loadu_si128(packed.as_ptr().cast()),
+    /// What groups are unpacked with: in 16 bits each, `a` and `c`, which move down, and `b` and `d`, which move up.
+    struct Unpacking {
+        down: Moved,
+        up: Moved,
+    }
+
+    /// An order of bytes, which of their bits count, and what they are multiplied by.
+    struct Moved {
+        order: __m256i,
+        mask: __m256i,
+        factors: __m256i,
+    }
+
+    impl Unpacking {
+        #[target_feature(enable = "avx2")]
+        fn new() -> Self {
+            // The first half holds the group's bytes from the first on, the second one those from the ninth on, of which four are the first's.
+            let down = _mm256_setr_epi8(
+                -1, 0, 1, 2, -1, 3, 4, 5, -1, 6, 7, 8, -1, 9, 10, 11, //
+                -1, 4, 5, 6, -1, 7, 8, 9, -1, 10, 11, 12, -1, 13, 14, 15,
+            );
+            let up = _mm256_setr_epi8(
+                0, 1, 2, -1, 3, 4, 5, -1, 6, 7, 8, -1, 9, 10, 11, -1, //
+                4, 5, 6, -1, 7, 8, 9, -1, 10, 11, 12, -1, 13, 14, 15, -1,
+            );
+            Self {
+                // Of the product the upper bits are taken, from the fifteenth on.
+                down: Moved {
+                    order: down,
+                    mask: _mm256_set1_epi32(0x03F0_3F00),
+                    factors: _mm256_set1_epi32(1 << (16 + 15 - 4) | 1 << (15 - 8)),
+                },
+                // A compiler that knows what is multiplied by makes shifts of it, three instructions for one.
+                up: Moved {
+                    order: up,
+                    mask: _mm256_set1_epi32(0x00FC_0FC0),
+                    factors: black_box(_mm256_set1_epi32(1 << (16 + 6) | 1 << 2)),
+                },
+            }
+        }
+
+        /// The registers of a group, a byte each.
+        #[target_feature(enable = "avx2")]
+        fn unpack(&self, packed: &[u8; PACKED_AT_ONCE]) -> __m256i {
+            // SAFETY: sixteen bytes from the first and from the ninth on are within the 24; these loads take any alignment.
+            let halves = unsafe {
+                _mm256_set_m128i(
+                    _mm_loadu_si128(packed[8..].as_ptr().cast()),
+                    _mm_loadu_si128(packed.as_ptr().cast()),
+                )
+            };
+            let Self { down, up } = self;
+            let low = _mm256_and_si256(_mm256_shuffle_epi8(halves, down.order), down.mask);
+            let high = _mm256_and_si256(_mm256_shuffle_epi8(halves, up.order), up.mask);
+            _mm256_or_si256(
+                _mm256_mulhrs_epi16(low, down.factors),
+                _mm256_mullo_epi16(high, up.factors),
             )
-        };
-        // In 16 bits each, `a` from the eighth on and `c` from the fourth; `b` from the sixth and `d` from the second.
-        let down = both_halves([-1, 0, 1, 2, -1, 3, 4, 5, -1, 6, 7, 8, -1, 9, 10, 11]);
-        let up = both_halves([0, 1, 2, -1, 3, 4, 5, -1, 6, 7, 8, -1, 9, 10, 11, -1]);
-        let (down, up) = (
-            _mm256_shuffle_epi8(halves, down),
-            _mm256_shuffle_epi8(halves, up),
-        );
-        let down = _mm256_and_si256(down, _mm256_set1_epi32(0x03F0_3F00));
-        let up = _mm256_and_si256(up, _mm256_set1_epi32(0x00FC_0FC0));
-        _mm256_or_si256(
-            _mm256_mulhi_epu16(down, _mm256_set1_epi32(1 << (16 + 12) | 1 << 8)),
-            _mm256_mullo_epi16(up, _mm256_set1_epi32(1 << (16 + 6) | 1 << 2)),
-        )
+        }
     }
 
     #[target_feature(enable = "avx2")]
-    pub(super) fn merge_packed(registers: &mut [u8], packed: &[u8]) -> usize {
-        let groups = whole_groups(registers.len(), packed.len());
+    pub(super) fn merge_packed(registers: &mut [u8], packed: &[u8]) {
+        let unpacking = Unpacking::new();
         let (registers, _) = registers.as_chunks_mut::<REGISTERS_AT_ONCE>();
-        for (group, registers) in registers[..groups].iter_mut().enumerate() {
-            let others = unpack(&packed[group * PACKED_AT_ONCE..]);
+        let (packed, _) = packed.as_chunks::<PACKED_AT_ONCE>();
+        for (registers, packed) in registers.iter_mut().zip(packed) {
+            let others = unpacking.unpack(packed);
             let at: *mut __m256i = registers.as_mut_ptr().cast();
             // SAFETY: there are 32 bytes; load and store take any alignment.
             unsafe {
@@ -156,32 +191,30 @@ mod avx2 {
                 _mm256_storeu_si256(at, highest);
             }
         }
-        groups * REGISTERS_AT_ONCE
     }
 
     #[target_feature(enable = "avx2")]
-    pub(super) fn pack(registers: &[u8], packed: &mut [u8]) -> usize {
-        let gather = both_halves([0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1]);
-        let groups = whole_groups(registers.len(), packed.len());
+    pub(super) fn pack(registers: &[u8], packed: &mut [u8]) {
+        let threes = both_halves([0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1]);
+        let together = _mm256_setr_epi32(0, 1, 2, 4, 5, 6, 3, 7);
         let (registers, _) = registers.as_chunks::<REGISTERS_AT_ONCE>();
-        for (group, registers) in registers[..groups].iter().enumerate() {
-            let packed = &mut packed[group * PACKED_AT_ONCE..][..REACH];
+        let (packed, _) = packed.as_chunks_mut::<PACKED_AT_ONCE>();
+        for (registers, packed) in registers.iter().zip(packed) {
             // SAFETY: there are 32 bytes; the load takes any alignment.
             let fours = unsafe { _mm256_loadu_si256(registers.as_ptr().cast()) };
-            // a + 64 b, then that + 4096 (c + 64 d).
+            // a + 64 b and c + 64 d, then the first + 4096 of the second.
             let twos = _mm256_maddubs_epi16(fours, _mm256_set1_epi16(64 << 8 | 1));
             let fours = _mm256_madd_epi16(twos, _mm256_set1_epi32(4096 << 16 | 1));
-            let halves = _mm256_shuffle_epi8(fours, gather);
-            // SAFETY: sixteen bytes from the first and from the thirteenth on are within the 28; these stores take any alignment.
-            // The next group, or whoever packs the rest, writes over the four behind.
+            let halves = _mm256_shuffle_epi8(fours, threes);
+            let whole = _mm256_permutevar8x32_epi32(halves, together);
+            // SAFETY: sixteen bytes from the first on and eight from the seventeenth on are within the 24; these stores take any alignment.
             unsafe {
-                let first = packed.as_mut_ptr();
-                _mm_storeu_si128(first.cast(), _mm256_castsi256_si128(halves));
-                let second = packed[HALF..].as_mut_ptr();
-                _mm_storeu_si128(second.cast(), _mm256_extracti128_si256::<1>(halves));
+                let (first, rest) = packed.split_at_mut(16);
+                _mm_storeu_si128(first.as_mut_ptr().cast(), _mm256_castsi256_si128(whole));
+                let last = _mm256_extracti128_si256::<1>(whole);
+                _mm_storel_epi64(rest.as_mut_ptr().cast(), last);
             }
         }
-        groups * REGISTERS_AT_ONCE
     }
 
     /// Registers whose weights are added up together: their weights, from 128 down to 1, have a byte.
