@@ -17,6 +17,7 @@ mod dense;
 mod estimate;
 mod many;
 mod murmur;
+mod skip;
 mod sparse;
 #[cfg(test)]
 mod tests;

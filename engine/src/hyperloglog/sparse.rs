@@ -11,6 +11,7 @@
 use std::fmt::Write;
 use std::ops::Range;
 
+use super::skip::skip;
 use super::{Corrupt, HEADER_BYTES, REGISTERS, Rank, add, to_dense};
 
 /// Registers of the longest run of zeros in one byte.
@@ -111,7 +112,10 @@ pub(super) struct Place {
 /// Where register `index` is, if the runs of a sparse value come to it.
 #[inline]
 pub(super) fn place_of(value: &[u8], mut index: usize) -> Option<Place> {
-    let mut rest = &value[HEADER_BYTES..];
+    let runs = &value[HEADER_BYTES..];
+    let (at, before) = skip(runs, index);
+    let mut rest = &runs[at..];
+    index -= before;
     // By what was left of the value: the run before this one, if there is one.
     let mut left_before = None;
     loop {

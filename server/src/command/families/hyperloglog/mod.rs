@@ -286,11 +286,21 @@ fn store_merged(
 ) -> CommandResult {
     let entry = shard.get(db, key, Access::Touch);
     let was = entry.as_ref().map(value_of).transpose()?;
+    let was = was.map(|(value, _)| value);
     let empty = hyperloglog::empty();
-    let was = was.map_or(&empty[..], |(value, _)| value);
-    let value = registers.merged_into(was, *is_dense, sparse_max_bytes(config))?;
-    let (form, ttl) = (StringForm::Raw, TtlChange::Keep);
-    shard.set(db, key, &value, form, ttl, Event::PfAdd)?;
+    let sparse_max = sparse_max_bytes(config);
+    let value = registers.merged_into(was.unwrap_or(&empty), *is_dense, sparse_max)?;
+    match was.map(<[u8]>::len) {
+        Some(bytes) => write_over(shard, db, key, (bytes, 0), &value, Event::PfAdd)?,
+        None => shard.set(
+            db,
+            key,
+            &value,
+            StringForm::Raw,
+            TtlChange::Keep,
+            Event::PfAdd,
+        )?,
+    }
     Ok(())
 }
 
