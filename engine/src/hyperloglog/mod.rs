@@ -135,9 +135,9 @@ pub fn kept_count(value: &[u8]) -> Option<u64> {
 pub fn count(value: &[u8]) -> Result<u64, Corrupt> {
     match representation(value) {
         Some(Representation::Dense) => {
-            let mut registers = [0; REGISTERS];
-            dense::merge(&mut registers, &value[HEADER_BYTES..]);
-            Ok(estimate::estimate(&registers))
+            let mut registers = Lines([0; REGISTERS]);
+            dense::merge(&mut registers.0, &value[HEADER_BYTES..]);
+            Ok(estimate::estimate(&registers.0))
         }
         Some(Representation::Sparse) => {
             let mut histogram = Histogram::default();
@@ -327,18 +327,23 @@ pub fn allow_vectors(allowed: bool) -> bool {
 
 /// All registers, a byte each.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Registers(Box<[u8; REGISTERS]>);
+pub struct Registers(Box<Lines>);
+
+/// Bytes that begin with a cache line, since what is taken many at once would often lie in two.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[repr(align(64))]
+struct Lines([u8; REGISTERS]);
 
 impl Default for Registers {
     fn default() -> Self {
-        Self(Box::new([0; REGISTERS]))
+        Self(Box::new(Lines([0; REGISTERS])))
     }
 }
 
 impl Registers {
     /// The registers in the order of their numbers.
     pub fn bytes(&self) -> &[u8; REGISTERS] {
-        &self.0
+        &self.0.0
     }
 
     /// Takes the higher of each register and that of `value`, whose header is one.
@@ -348,7 +353,7 @@ impl Registers {
     pub fn merge(&mut self, value: &[u8]) -> Result<(), Corrupt> {
         match representation(value) {
             Some(Representation::Dense) => {
-                dense::merge(&mut self.0, &value[HEADER_BYTES..]);
+                dense::merge(&mut self.0.0, &value[HEADER_BYTES..]);
                 Ok(())
             }
             Some(Representation::Sparse) => {
@@ -358,7 +363,7 @@ impl Registers {
                     if run.value > 0 {
                         // Four at most: by number, since what makes many faster makes few slower.
                         for register in next..end {
-                            self.0[register] = run.value.max(self.0[register]);
+                            self.0.0[register] = run.value.max(self.0.0[register]);
                         }
                     }
                     next = end;
@@ -370,14 +375,14 @@ impl Registers {
 
     /// Takes the higher of each register and that of `others`.
     pub fn merge_with(&mut self, others: &Self) {
-        for (register, other) in self.0.iter_mut().zip(others.bytes()) {
+        for (register, other) in self.0.0.iter_mut().zip(others.bytes()) {
             *register = (*register).max(*other);
         }
     }
 
     /// How many elements they stand for.
     pub fn count(&self) -> u64 {
-        estimate::estimate(&self.0)
+        estimate::estimate(self.bytes())
     }
 
     /// A dense value of these registers with the header of `value`.
@@ -385,7 +390,7 @@ impl Registers {
         let mut dense = vec![0; DENSE_BYTES];
         dense[..HEADER_BYTES].copy_from_slice(&value[..HEADER_BYTES]);
         dense[ENCODING_AT] = DENSE;
-        dense::pack(&self.0, &mut dense[HEADER_BYTES..]);
+        dense::pack(self.bytes(), &mut dense[HEADER_BYTES..]);
         dense
     }
 
@@ -405,7 +410,11 @@ impl Registers {
             forget_count(&mut merged);
             return Ok(merged);
         }
-        let ranks = self.0.iter().enumerate().filter(|(_, rank)| **rank > 0);
+        let ranks = self
+            .bytes()
+            .iter()
+            .enumerate()
+            .filter(|(_, rank)| **rank > 0);
         let ranks = ranks.map(|(register, &rank)| Rank {
             register: register as u16,
             rank,
@@ -426,11 +435,12 @@ impl TryFrom<&[u8]> for Registers {
 
     /// What [`Registers::bytes`] has given.
     fn try_from(bytes: &[u8]) -> Result<Self, Corrupt> {
-        let bytes: Box<[u8; REGISTERS]> =
-            Box::<[u8]>::from(bytes).try_into().map_err(|_| Corrupt)?;
+        let bytes: &[u8; REGISTERS] = bytes.try_into().map_err(|_| Corrupt)?;
         let is_possible = bytes
             .iter()
             .all(|&byte| usize::from(byte) < REGISTER_VALUES);
-        is_possible.then_some(Self(bytes)).ok_or(Corrupt)
+        is_possible
+            .then(|| Self(Box::new(Lines(*bytes))))
+            .ok_or(Corrupt)
     }
 }

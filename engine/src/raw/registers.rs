@@ -1,20 +1,21 @@
 //! Registers of six bits, four in three bytes, taken to registers of a byte and back, and weighed: 32 at once with the instructions of
-//! AVX2, which not every x86-64 has, so that it is asked.
+//! AVX2, or 64 with those of AVX-512, which not every x86-64 has, so that it is asked.
 //!
 //! ```text
 //!  three bytes        |bbaaaaaa|ccccbbbb|ddddddcc|           of each four registers
 //!  a number of four   |00aaaaaa|00bbbbbb|00cccccc|00dddddd|   each register moves up by two bits more than the one before
 //! ```
-//! To move numbers of 16 bits by different distances they are multiplied: by a power of two upwards, and downwards by taking the upper
-//! half of the product. So `a` and `c` are put where they move down, `b` and `d` where they move up. (As Wojciech Muła and Daniel Lemire
-//! do it for base64: "Faster Base64 Encoding and Decoding Using AVX2 Instructions", arXiv:1704.00605.)
+//! AVX2 moves numbers of 16 bits by different distances when they are multiplied: by a power of two upwards, and downwards by taking the
+//! upper half of the product. So `a` and `c` are put where they move down, `b` and `d` where they move up. (As Wojciech Muła and Daniel Lemire
+//! do it for base64: "Faster Base64 Encoding and Decoding Using AVX2 Instructions", arXiv:1704.00605.) AVX-512 has an instruction that
+//! takes eight bits from anywhere in a number of 64.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Registers of a group, which are taken at once.
-const REGISTERS_AT_ONCE: usize = 32;
+/// Registers of the larger group that is taken at once.
+const GROUP_REGISTERS: usize = 64;
 /// The bytes in which they are packed.
-const PACKED_AT_ONCE: usize = 24;
+const GROUP_PACKED: usize = 48;
 
 /// The highest register that [`weigh`] weighs.
 pub(crate) const WEIGHED_MAX: u32 = 39;
@@ -37,11 +38,29 @@ pub(crate) fn allow_vectors(allowed: bool) {
 
 /// Whether they are used.
 pub(crate) fn uses_vectors() -> bool {
+    vectors() != Vectors::None
+}
+
+/// Which instructions are used. Those of AVX-512 take twice as many registers at once, and have what unpacks them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(all(target_arch = "x86_64", not(miri))), expect(dead_code))]
+enum Vectors {
+    None,
+    Avx2,
+    Avx512,
+}
+
+fn vectors() -> Vectors {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
-    let has_them = std::arch::is_x86_feature_detected!("avx2");
-    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
-    let has_them = false;
-    has_them && MAY_USE_VECTORS.load(Ordering::Relaxed)
+    if MAY_USE_VECTORS.load(Ordering::Relaxed) && is_x86_feature_detected!("avx2") {
+        let has_more =
+            is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vbmi");
+        return match has_more {
+            true => Vectors::Avx512,
+            false => Vectors::Avx2,
+        };
+    }
+    Vectors::None
 }
 
 /// Takes the higher of each register and the packed one, if the machine can take many at once; whether it has.
@@ -49,12 +68,14 @@ pub(crate) fn uses_vectors() -> bool {
 pub(crate) fn merge_packed(registers: &mut [u8], packed: &[u8]) -> bool {
     assert_whole(registers, packed);
     #[cfg(all(target_arch = "x86_64", not(miri)))]
-    if uses_vectors() {
+    match vectors() {
+        // SAFETY: the machine has AVX-512 with bytes and their permutations.
+        Vectors::Avx512 => unsafe { avx512::merge_packed(registers, packed) },
         // SAFETY: the machine has AVX2.
-        unsafe { avx2::merge_packed(registers, packed) };
-        return true;
+        Vectors::Avx2 => unsafe { avx2::merge_packed(registers, packed) },
+        Vectors::None => return false,
     }
-    false
+    cfg!(all(target_arch = "x86_64", not(miri)))
 }
 
 /// Packs registers, which have six bits, if the machine can take many at once; whether it has.
@@ -62,21 +83,21 @@ pub(crate) fn merge_packed(registers: &mut [u8], packed: &[u8]) -> bool {
 pub(crate) fn pack(registers: &[u8], packed: &mut [u8]) -> bool {
     assert_whole(registers, packed);
     #[cfg(all(target_arch = "x86_64", not(miri)))]
-    if uses_vectors() {
+    match vectors() {
+        // SAFETY: the machine has AVX-512 with bytes and their permutations.
+        Vectors::Avx512 => unsafe { avx512::pack(registers, packed) },
         // SAFETY: the machine has AVX2.
-        unsafe { avx2::pack(registers, packed) };
-        return true;
+        Vectors::Avx2 => unsafe { avx2::pack(registers, packed) },
+        Vectors::None => return false,
     }
-    false
+    cfg!(all(target_arch = "x86_64", not(miri)))
 }
 
-/// So many registers as are packed, in whole groups.
+/// So many registers as are packed, in whole groups of either kind.
 fn assert_whole(registers: &[u8], packed: &[u8]) {
-    assert_eq!(registers.len() % REGISTERS_AT_ONCE, 0);
-    assert_eq!(
-        registers.len() / REGISTERS_AT_ONCE * PACKED_AT_ONCE,
-        packed.len()
-    );
+    let groups = registers.len() / GROUP_REGISTERS;
+    assert_eq!(registers.len() % GROUP_REGISTERS, 0);
+    assert_eq!(groups * GROUP_PACKED, packed.len());
 }
 
 /// Weighs registers, which have six bits, if none is above [`WEIGHED_MAX`] and the machine can take them all at once.
@@ -104,7 +125,12 @@ mod avx2 {
     };
     use std::hint::black_box;
 
-    use super::{PACKED_AT_ONCE, REGISTERS_AT_ONCE, WEIGHED_MAX, Weighed};
+    use super::{WEIGHED_MAX, Weighed};
+
+    /// Registers of a group, which are taken at once.
+    const REGISTERS_AT_ONCE: usize = 32;
+    /// The bytes in which they are packed.
+    const PACKED_AT_ONCE: usize = 24;
 
     /// The same sixteen bytes in both halves.
     #[target_feature(enable = "avx2")]
@@ -292,5 +318,136 @@ mod avx2 {
             zeros: sum(zeros) as u32,
             weight: weight.sum(),
         })
+    }
+}
+
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+mod avx512 {
+    use std::arch::x86_64::{
+        __m512i, __mmask64, _mm512_and_si512, _mm512_loadu_epi8, _mm512_madd_epi16,
+        _mm512_maddubs_epi16, _mm512_mask_storeu_epi8, _mm512_maskz_loadu_epi8, _mm512_max_epu8,
+        _mm512_multishift_epi64_epi8, _mm512_permutexvar_epi8, _mm512_set1_epi8, _mm512_set1_epi16,
+        _mm512_set1_epi32, _mm512_set1_epi64, _mm512_storeu_epi8,
+    };
+
+    use super::{GROUP_PACKED, GROUP_REGISTERS};
+
+    /// The packed bytes of a group.
+    const PACKED: __mmask64 = (1 << GROUP_PACKED) - 1;
+
+    /// The six bytes of eight registers in a number of 64 bits each, of which two bytes are whatever they are.
+    static SPREAD: [u8; GROUP_REGISTERS] = places(8, 6);
+    /// The three bytes of four registers, from a number of 32 bits, behind those of the four before.
+    static GATHER: [u8; GROUP_REGISTERS] = places(3, 4);
+
+    /// What comes to each place: `from` bytes on for every `to` places, the next ones in between.
+    const fn places(to: usize, from: usize) -> [u8; GROUP_REGISTERS] {
+        let mut places = [0; GROUP_REGISTERS];
+        let mut at = 0;
+        while at < places.len() {
+            places[at] = ((at / to * from + at % to) % GROUP_REGISTERS) as u8;
+            at += 1;
+        }
+        places
+    }
+
+    #[target_feature(enable = "avx512bw,avx512vbmi")]
+    fn order(places: &[u8; GROUP_REGISTERS]) -> __m512i {
+        // SAFETY: there are 64 bytes; the load takes any alignment.
+        unsafe { _mm512_loadu_epi8(places.as_ptr().cast()) }
+    }
+
+    #[target_feature(enable = "avx512bw,avx512vbmi")]
+    pub(super) fn merge_packed(registers: &mut [u8], packed: &[u8]) {
+        let spread = order(&SPREAD);
+        // Eight bits from the first on, from the seventh on, and so forth.
+        let starts = _mm512_set1_epi64(0x2A24_1E18_120C_0600);
+        let (registers, _) = registers.as_chunks_mut::<GROUP_REGISTERS>();
+        let (packed, _) = packed.as_chunks::<GROUP_PACKED>();
+        for (registers, packed) in registers.iter_mut().zip(packed) {
+            // SAFETY: of 64 bytes the 48 that there are are loaded, at any alignment.
+            let sixes = unsafe { _mm512_maskz_loadu_epi8(PACKED, packed.as_ptr().cast()) };
+            let eights = _mm512_permutexvar_epi8(spread, sixes);
+            let others = _mm512_multishift_epi64_epi8(starts, eights);
+            let others = _mm512_and_si512(others, _mm512_set1_epi8(0x3F));
+            let at: *mut i8 = registers.as_mut_ptr().cast();
+            // SAFETY: there are 64 bytes; load and store take any alignment.
+            unsafe {
+                let highest = _mm512_max_epu8(_mm512_loadu_epi8(at), others);
+                _mm512_storeu_epi8(at, highest);
+            }
+        }
+    }
+
+    #[target_feature(enable = "avx512bw,avx512vbmi")]
+    pub(super) fn pack(registers: &[u8], packed: &mut [u8]) {
+        let gather = order(&GATHER);
+        let (registers, _) = registers.as_chunks::<GROUP_REGISTERS>();
+        let (packed, _) = packed.as_chunks_mut::<GROUP_PACKED>();
+        for (registers, packed) in registers.iter().zip(packed) {
+            // SAFETY: there are 64 bytes; the load takes any alignment.
+            let fours = unsafe { _mm512_loadu_epi8(registers.as_ptr().cast()) };
+            // As with AVX2.
+            let twos = _mm512_maddubs_epi16(fours, _mm512_set1_epi16(64 << 8 | 1));
+            let fours = _mm512_madd_epi16(twos, _mm512_set1_epi32(4096 << 16 | 1));
+            let threes = _mm512_permutexvar_epi8(gather, fours);
+            // SAFETY: of 64 bytes the 48 that there are are stored, at any alignment.
+            unsafe { _mm512_mask_storeu_epi8(packed.as_mut_ptr().cast(), PACKED, threes) };
+        }
+    }
+}
+
+#[cfg(all(test, target_arch = "x86_64", not(miri)))]
+mod tests {
+    use super::*;
+
+    const REGISTERS: usize = 4 * GROUP_REGISTERS;
+    const PACKED: usize = 4 * GROUP_PACKED;
+
+    /// Numbers of six bits that look random.
+    fn numbers<const N: usize>(seed: u64) -> [u8; N] {
+        let mut state = seed;
+        std::array::from_fn(|_| {
+            state = state.wrapping_mul(0xD134_2543_DE82_EF95).wrapping_add(1);
+            (state >> 58) as u8
+        })
+    }
+
+    fn pack_one_by_one(registers: &[u8; REGISTERS]) -> [u8; PACKED] {
+        let mut packed = [0; PACKED];
+        for (at, register) in registers.iter().enumerate() {
+            for bit in (0..6).filter(|bit| register >> bit & 1 == 1) {
+                packed[(6 * at + bit) / 8] |= 1 << ((6 * at + bit) % 8);
+            }
+        }
+        packed
+    }
+
+    #[test]
+    fn all_instructions_pack_and_merge_as_bit_by_bit() {
+        for seed in 1..50 {
+            let (ours, theirs): ([u8; REGISTERS], [u8; REGISTERS]) =
+                (numbers(seed), numbers(seed + 1000));
+            let packed = pack_one_by_one(&theirs);
+            let highest: [u8; REGISTERS] = std::array::from_fn(|at| ours[at].max(theirs[at]));
+            if is_x86_feature_detected!("avx2") {
+                let (mut merged, mut again) = (ours, [0xFF; PACKED]);
+                // SAFETY: the machine has these instructions.
+                unsafe {
+                    avx2::merge_packed(&mut merged, &packed);
+                    avx2::pack(&theirs, &mut again);
+                }
+                assert_eq!((merged, again), (highest, packed));
+            }
+            if is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vbmi") {
+                let (mut merged, mut again) = (ours, [0xFF; PACKED]);
+                // SAFETY: the machine has these instructions.
+                unsafe {
+                    avx512::merge_packed(&mut merged, &packed);
+                    avx512::pack(&theirs, &mut again);
+                }
+                assert_eq!((merged, again), (highest, packed));
+            }
+        }
     }
 }
