@@ -150,6 +150,12 @@ impl Stats {
         self.errors.add(&String::from_utf8_lossy(code), 1);
     }
 
+    /// The error reply of a command that ran was made.
+    pub fn count_failure(&mut self, id: CommandId, code: &[u8]) {
+        self.count_error(code);
+        self.by_command[id.index()].failed += 1;
+    }
+
     /// Takes a sample for the rates; called about ten times a second, `now_ms` of a clock that never goes back.
     pub fn sample_rates(&mut self, now_ms: u64) {
         let totals = [self.commands, self.received_bytes, self.sent_bytes];

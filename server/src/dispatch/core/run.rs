@@ -246,8 +246,7 @@ impl Core {
             args,
         });
         if let Err(error) = result {
-            self.count_error(&error);
-            self.state.stats.by_command[usize::from(command.id.0)].failed += 1;
+            self.count_failure(&error, command);
             session.reply(|reply| reply.error(&error));
         }
         let reply_bytes = session.output.written_since(written_before);

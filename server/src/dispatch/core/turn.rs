@@ -112,7 +112,7 @@ impl Core {
                 .and_then(|blocked| blocked.until_ms)
                 .is_some_and(|until| until <= now_ms);
             if due {
-                session.unblock(Ending::TimedOut);
+                session.unblock(Ending::TimedOut, &mut self.state.stats);
             }
             // Also where `CLIENT UNBLOCK` ended the wait.
             if session.blocked.is_none() {

@@ -609,7 +609,6 @@ impl Core {
         error: &ErrorReply,
         command: &'static Command,
     ) {
-        self.count_error(error);
-        self.state.stats.by_command[usize::from(command.id.0)].failed += 1;
+        self.state.stats.count_failure(command.id, error.code());
     }
 }
