@@ -31,6 +31,7 @@ pub(super) mod lifecycle;
 pub(super) mod lists;
 pub(super) mod lolwut;
 pub(super) mod memory;
+mod merge;
 pub(super) mod module;
 pub mod monitor;
 mod near;
