@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How long do other clients wait while one works on large values?
 
-    perf/stall.py [--bytes N] [--times N] [--do set|move|read|dump|look] PORT...
+    perf/stall.py [--bytes N] [--times N] [--do set|move|read|dump|look|sorted] PORT...
 
 Two clients, each a connection and a process of its own, send a small command without a pause; meanwhile a third works on
 values of N bytes.
@@ -16,6 +16,9 @@ dump:  it dumps a hash in the one half and a list in the other, of N bytes in fi
        restores what it got beside them. The others as before.
 look:  it looks at many keys, or at many elements of a list and a hash in the one half, and of sets in either: there are N / 100
        of each. The others as before.
+
+sorted: it pops, removes and finds members of sorted sets of N bytes in members of 16, which lie in either half. The others as
+       before.
 
 For each port: the longest and the 99.9th percentile wait of each of the two clients, in milliseconds, by what the third
 was doing, `nothing` among it; and the seconds that took.
@@ -49,9 +52,23 @@ def line(sock):
     return got
 
 
+def skip_array(sock):
+    """Reads a reply that is an array, and keeps nothing of it. Nothing comes behind it."""
+    file, left = sock.makefile("rb"), 1
+    while left:
+        header = file.readline()
+        left -= 1
+        if header[:1] == b"*":
+            left += int(header[1:])
+        elif header[:1] == b"$":
+            file.read(int(header[1:]) + 2)
+
+
 def reply(sock):
-    """Reads a reply: a line, or what a string holds."""
+    """Reads a reply: a line, what a string holds, or nothing of an array."""
     begins = sock.recv(64, socket.MSG_PEEK)
+    if begins.startswith(b"*"):
+        return skip_array(sock)
     if not begins.startswith(b"$"):
         return line(sock)
     header = begins[: begins.index(b"\r\n")]
@@ -191,6 +208,37 @@ def whole(sock):
         tail = (tail + sock.recv(1 << 20))[-16:]
 
 
+def fill_sorted(sock, size):
+    numbers, keys = range(size // 16), [key_of_half(half, name) for half, name in enumerate(["scores", "places"])]
+    for first in numbers[::1000]:
+        some = numbers[first : first + 1000]
+        scored = [word for n in some for word in (n * 7919 % 1_000_003, f"{n:016}")]
+        placed = [word for n in some for word in (f"15.{n * 7919 % 1_000_003:06}", f"37.{n * 104_729 % 1_000_003:06}", f"{n:016}")]
+        for name, key, words in zip(["ZADD", "GEOADD"], keys, [scored, placed]):
+            sock.sendall(command(name, key, *words))
+            line(sock)
+
+
+def pop_and_find(times, value):
+    members, (scores, places) = len(value) // 16, [key_of_half(half, name) for half, name in enumerate(["scores", "places"])]
+    copies = [key_of_half(half, "copy") for half in range(2)]
+    around = ["FROMLONLAT", "15.5", "37.5", "BYRADIUS", "300", "km"]
+    for _ in range(times):
+        yield "nothing", None
+        yield "COPY", command("COPY", scores, copies[0], "REPLACE")
+        yield "ZPOPMIN third", command("ZPOPMIN", copies[0], members // 3)
+        yield "ZREMRANGE", command("ZREMRANGEBYRANK", copies[0], 1, members // 3)
+        yield "ZMPOP all", command("ZMPOP", 1, copies[0], "MAX", "COUNT", members)
+        yield "COPY", command("COPY", scores, copies[0], "REPLACE")
+        yield "ZPOPMAX all", command("ZPOPMAX", copies[0], members)
+        yield "GEOSEARCH", command("GEOSEARCH", places, *around)
+        yield "nearest 10", command("GEOSEARCH", places, *around, "ASC", "COUNT", 10)
+        yield "in order", command("GEOSEARCH", places, *around, "DESC", "WITHCOORD", "WITHDIST")
+        yield "STORE", command("GEOSEARCHSTORE", copies[1], places, *around)
+        yield "STORE there", command("GEOSEARCHSTORE", copies[0], places, *around)
+        yield "DEL", command("DEL", *copies)
+
+
 def measure(port, size, times, do):
     ready, over = multiprocessing.Barrier(3), multiprocessing.Event()
     small = [key_of_half(half, "small") for half in range(2)]
@@ -202,10 +250,12 @@ def measure(port, size, times, do):
             fill(sock, size)
         if do == "look":
             fill_to_look(sock, size)
+        if do == "sorted":
+            fill_sorted(sock, size)
     if do == "set":
         steps, asked = set_and_delete, {"PING": command("PING"), "GET": command("GET", small[0])}
     else:
-        steps = {"move": copy_and_rename, "read": read, "dump": dump_and_restore, "look": look}[do]
+        steps = {"move": copy_and_rename, "read": read, "dump": dump_and_restore, "look": look, "sorted": pop_and_find}[do]
         asked = {f"half {half}": command("GET", small[half]) for half in range(2)}
     probes = {}
     for name, request in asked.items():
@@ -254,7 +304,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bytes", type=int, default=100_000_000)
     parser.add_argument("--times", type=int, default=4)
-    parser.add_argument("--do", choices=["set", "move", "read", "dump", "look"], default="set")
+    parser.add_argument("--do", choices=["set", "move", "read", "dump", "look", "sorted"], default="set")
     parser.add_argument("ports", type=int, nargs="+")
     arguments = parser.parse_args()
     for port in arguments.ports:

@@ -32,6 +32,7 @@ pub(super) mod lists;
 pub(super) mod lolwut;
 pub(super) mod matching;
 pub(super) mod memory;
+mod merge;
 pub(super) mod module;
 pub mod monitor;
 mod near;

@@ -29,6 +29,7 @@ mod copy_steps;
 mod credit;
 mod expiry;
 mod functions;
+mod gathering;
 mod handing;
 mod hashes;
 mod held_back;

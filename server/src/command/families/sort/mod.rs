@@ -13,7 +13,6 @@
 //! Many elements are sorted in steps (`steps.rs`), if all is on one core.
 
 mod across;
-mod merge;
 mod options;
 mod order;
 mod pattern;

@@ -5,12 +5,12 @@ use std::ops::ControlFlow;
 
 use larder_engine::{Access, Bound, Direction, End, Kind, LooseId, Shard};
 
-use super::merge::Sorting;
 use super::options::{By, Options};
 use super::order::{Weights, number};
 use super::pattern::{Pattern, PatternedKey};
 use super::texts::Texts;
 use super::{Place, drop_if_failed, remove_or_put};
+use crate::command::families::merge::Sorting;
 use crate::command::families::pieces::Pieces;
 use crate::command::{ShardCall, Step, Steps};
 use crate::resp::ErrorReply;
