@@ -60,7 +60,8 @@ pub use sorted::{Bound, Side};
 pub use spiral::Intent;
 pub use stream::{
     ConsumerRef, Fields, FieldsIter, GroupProgress, GroupRef, PendingRef, StreamChange,
-    StreamChangeOf, StreamEntry, StreamId, StreamMarks, StreamRef, Together, TrimBy, TrimTo,
+    StreamChangeOf, StreamEntry, StreamId, StreamMarks, StreamRef, Together, TrimBy, TrimPlan,
+    TrimTo,
 };
 pub use subscribers::SubscriberId;
 pub use thresholds::{ListThreshold, StreamNodeLimits, StreamProduction, Thresholds};

@@ -1,7 +1,7 @@
 //! Doing a change: all memory is taken before anything is changed, and what is not there is left.
 
 use super::entries::Given;
-use super::forest::{Forest, NONE, TreeId};
+use super::forest::{Forest, Holds, NONE, TreeId};
 use super::groups::{Consumer, Delivery, Group};
 use super::leaf::Draft;
 use super::names::Names;
@@ -12,6 +12,9 @@ use std::ops::ControlFlow;
 
 /// Ids that are taken out together.
 const TOGETHER: usize = 256;
+
+/// So many consumers of a group that goes are freed at once.
+const FREED_AT_ONCE_CONSUMERS: usize = 16;
 
 /// The memory that is kept for bodies of entries.
 const BODY_KEPT_BYTES: usize = 64 << 10;
@@ -61,6 +64,11 @@ impl Stream {
             StreamChange::Acknowledged { group, id } => {
                 self.acknowledge(heap, group, id);
             }
+            StreamChange::Released {
+                group,
+                consumer,
+                last,
+            } => self.release(heap, (group, consumer), last),
             StreamChange::Consumer { .. } | StreamChange::ConsumerGone { .. } => {
                 self.change_consumer(heap, change);
             }
@@ -158,7 +166,7 @@ impl Stream {
             return;
         }
         let before = self.groups.bytes();
-        let pending = self.forest.plant(self.short, true);
+        let pending = self.forest.plant(self.short, Holds::Deliveries);
         self.groups.insert(
             name,
             Group {
@@ -178,8 +186,11 @@ impl Stream {
         let before = self.groups.bytes();
         let group = self.groups.remove(number);
         self.state_bytes = self.state_bytes - before + self.groups.bytes();
-        self.state_bytes -= group.consumers.bytes();
         self.forest.fell(heap, group.pending);
+        if group.consumers.len() > FREED_AT_ONCE_CONSUMERS {
+            return self.gone.push(group.consumers);
+        }
+        self.state_bytes -= group.consumers.bytes();
         for (_, _, consumer) in group.consumers.iter() {
             self.forest.fell(heap, consumer.own);
         }
@@ -246,6 +257,15 @@ impl Stream {
         }
     }
 
+    fn release(&mut self, heap: &mut Heap, (group, consumer): (&[u8], &[u8]), last: StreamId) {
+        let Self { groups, forest, .. } = self;
+        if let Some(group) = groups.get(group)
+            && let Some(state) = group.consumers.get(consumer)
+        {
+            forest.take_up_to(heap, last, (state.own, group.pending));
+        }
+    }
+
     fn change_consumer(&mut self, heap: &mut Heap, change: &StreamChange<'_>) {
         let (StreamChange::Consumer { group, .. } | StreamChange::ConsumerGone { group, .. }) =
             change
@@ -270,7 +290,7 @@ impl Stream {
                     (consumer.seen_at, consumer.active_at) = (seen_at, active_at);
                 }
                 None => {
-                    let own = forest.plant(self.short, false);
+                    let own = forest.plant(self.short, Holds::Ids);
                     let state = Consumer {
                         seen_at,
                         active_at,
@@ -282,7 +302,9 @@ impl Stream {
             StreamChange::ConsumerGone { consumer, .. } => {
                 if let Some(number) = group.consumers.find(consumer) {
                     let consumer = group.consumers.remove(number);
-                    forest.take_all(heap, consumer.own, group.pending);
+                    let own = consumer.own;
+                    forest.take_up_to(heap, StreamId::MAX, (own, group.pending));
+                    forest.fell(heap, own);
                 }
             }
             _ => unreachable!("it is of a consumer"),
@@ -316,20 +338,29 @@ impl Stream {
 }
 
 impl Forest {
-    /// Takes a tree out with all its records, and those of the same ids in another.
-    fn take_all(&mut self, heap: &mut Heap, id: TreeId, other: TreeId) {
-        while self.tree(id).root != NONE {
+    /// Takes the records of a tree up to an id out, and those of the same ids in another.
+    fn take_up_to(&mut self, heap: &mut Heap, last: StreamId, (id, other): (TreeId, TreeId)) {
+        let mut ids: Vec<StreamId> = Vec::new();
+        while self.tree(id).len > 0 {
             let (_, ordinal) = self.descend(heap, id, StreamId::MIN);
-            let ids: Vec<StreamId> = self
-                .leaf(heap, ordinal)
-                .records()
-                .map(|place| place.id)
-                .collect();
-            for at in ids {
+            let leaf = self.leaf(heap, ordinal);
+            ids.clear();
+            ids.extend(
+                leaf.records()
+                    .map(|place| place.id)
+                    .take_while(|id| *id <= last),
+            );
+            let is_whole = ids.len() == leaf.len();
+            for &at in &ids {
                 self.remove(heap, other, at);
+            }
+            if !is_whole {
+                for &at in &ids {
+                    self.remove(heap, id, at);
+                }
+                return;
             }
             self.remove_first_leaf(heap, id);
         }
-        self.uproot(id);
     }
 }

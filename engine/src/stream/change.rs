@@ -90,6 +90,15 @@ pub enum StreamChangeOf<B> {
         /// The entry.
         id: StreamId,
     },
+    /// What a consumer has pending up to an entry is pending no more.
+    Released {
+        /// The group.
+        group: B,
+        /// The consumer.
+        consumer: B,
+        /// The last entry that may be.
+        last: StreamId,
+    },
     /// For how long, and how many, identifiers of messages are kept; none are, if it was anything else.
     Producers {
         /// Seconds.
@@ -195,6 +204,15 @@ impl<B> StreamChangeOf<B> {
                 group: bytes_of(group),
                 id,
             },
+            Self::Released {
+                group,
+                consumer,
+                last,
+            } => To::Released {
+                group: bytes_of(group),
+                consumer: bytes_of(consumer),
+                last,
+            },
             Self::Producers {
                 duration_secs,
                 most,
@@ -277,6 +295,7 @@ impl<'a> StreamChange<'a> {
             Self::Produced { .. } => 11,
             Self::Forgotten { .. } => 12,
             Self::Entries { .. } => 13,
+            Self::Released { .. } => 14,
         }
     }
 
@@ -345,6 +364,15 @@ impl<'a> StreamChange<'a> {
             Self::Acknowledged { group, id } => {
                 varint::write_text(group, out);
                 write_id(id, out);
+            }
+            Self::Released {
+                group,
+                consumer,
+                last,
+            } => {
+                varint::write_text(group, out);
+                varint::write_text(consumer, out);
+                write_id(last, out);
             }
             Self::Producers {
                 duration_secs,
@@ -449,6 +477,11 @@ impl<'a> StreamChange<'a> {
             13 => Self::Entries {
                 names: varint::read_text(whole, at),
                 entries: varint::read_text(whole, at),
+            },
+            14 => Self::Released {
+                group: varint::read_text(whole, at),
+                consumer: varint::read_text(whole, at),
+                last: read_id(whole, at),
             },
             number => unreachable!("no change has the number {number}"),
         };

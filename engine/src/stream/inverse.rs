@@ -41,7 +41,7 @@ impl Stream {
             StreamChange::GroupGone { group } => {
                 self.write_group(group, out);
                 self.write_consumers(group, out);
-                self.write_pending(heap, group, None, out);
+                self.write_pending(heap, group, (None, StreamId::MAX), out);
             }
             StreamChange::Consumer {
                 group, consumer, ..
@@ -54,8 +54,13 @@ impl Stream {
             }
             StreamChange::ConsumerGone { group, consumer } => {
                 self.write_consumer(group, consumer, out);
-                self.write_pending(heap, group, Some(consumer), out);
+                self.write_pending(heap, group, (Some(consumer), StreamId::MAX), out);
             }
+            StreamChange::Released {
+                group,
+                consumer,
+                last,
+            } => self.write_pending(heap, group, (Some(consumer), last), out),
             StreamChange::Pending { group, id, .. } | StreamChange::Acknowledged { group, id } => {
                 self.write_delivery(heap, group, id, out);
             }
@@ -101,8 +106,14 @@ impl Stream {
         }
     }
 
-    /// What is pending with a group, or with one of its consumers.
-    fn write_pending(&self, heap: &Heap, group: &[u8], consumer: Option<&[u8]>, out: &mut Vec<u8>) {
+    /// What is pending with a group, or with one of its consumers, up to an entry.
+    fn write_pending(
+        &self,
+        heap: &Heap,
+        group: &[u8],
+        (consumer, last): (Option<&[u8]>, StreamId),
+        out: &mut Vec<u8>,
+    ) {
         let Some(of_group) = self.groups.get(group) else {
             return;
         };
@@ -115,6 +126,9 @@ impl Stream {
         };
         self.forest
             .walk(heap, tree, StreamId::MIN, Direction::Up, &mut |record| {
+                if record.id > last {
+                    return ControlFlow::Break(());
+                }
                 self.write_delivery(heap, group, record.id, out);
                 ControlFlow::Continue(())
             });

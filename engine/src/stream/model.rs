@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 
 use super::forest::{Bounds, long_of};
 use super::leaf::{LONG, Leaf, Prelude};
-use super::view::{TrimBy, TrimTo};
+use super::view::{TrimBy, TrimPlan, TrimTo};
 use super::{Fields, PartPlace, Stream, StreamChange, StreamId, StreamMarks};
 use crate::model::Steps;
 use crate::nodes::{Heap, Long, NodeKind, Owner};
@@ -130,6 +130,17 @@ impl Model {
             StreamChange::Acknowledged { group, id } => {
                 if let Some(group) = self.groups.get_mut(group) {
                     group.pending.remove(&id);
+                }
+            }
+            StreamChange::Released {
+                group,
+                consumer,
+                last,
+            } => {
+                if let Some(group) = self.groups.get_mut(group) {
+                    group
+                        .pending
+                        .retain(|id, (with, ..)| with != consumer || *id > last);
                 }
             }
             StreamChange::Producers {
@@ -288,6 +299,7 @@ impl Play<'_> {
             12 => self.deliver(),
             13 => self.acknowledge(),
             14 => self.produce(),
+            15 if step > 128 => self.look_for_oldest(),
             15 => self.walk(),
             16 if step > 200 => self.run_out(),
             16 => self.travel(step),
@@ -424,14 +436,20 @@ impl Play<'_> {
             TrimTo::Len(keep) => len.saturating_sub(keep as usize),
             TrimTo::Id(id) => self.model.entries.range(..id).count(),
         };
-        let plan = self.stream.view(&self.heap).plan_trim(to, by);
-        let gone = plan.map_or(0, |(_, gone)| gone as usize);
+        let view = self.stream.view(&self.heap);
+        let plan = view.plan_trim(to, by, usize::MAX);
+        let gone = plan.map_or(0, |plan| plan.gone as usize);
+        let some = view.plan_trim(to, by, 2);
+        match some.filter(|some| !some.is_all) {
+            Some(some) => assert!(plan.is_some_and(|plan| some.gone <= plan.gone)),
+            None => assert_eq!(some, plan),
+        }
         match by {
             TrimBy::Entry => assert_eq!(gone, goes),
             TrimBy::Leaf(0) => assert!(gone <= goes && goes - gone <= 100),
             TrimBy::Leaf(most) => assert!(gone <= goes && gone as u64 <= most),
         }
-        if let Some((last, gone)) = plan {
+        if let Some(TrimPlan { last, gone, .. }) = plan {
             let first = StreamId::MIN;
             assert_eq!(self.model.entries.range(..=last).count() as u64, gone);
             self.change(&StreamChange::Trimmed { first, last });
@@ -471,6 +489,11 @@ impl Play<'_> {
         let (group, consumer) = (self.group(), self.consumer());
         let change = match self.steps.operand() % 8 {
             0 => StreamChange::ConsumerGone { group, consumer },
+            1 => StreamChange::Released {
+                group,
+                consumer,
+                last: self.some_id(),
+            },
             manner => StreamChange::Consumer {
                 group,
                 consumer,
@@ -507,6 +530,46 @@ impl Play<'_> {
             assert_eq!(self.stream.apply(&mut self.heap, &change), Ok(()));
             self.model.apply(&change);
         }
+    }
+
+    /// What has been pending for longest is found, of all of it and of what is behind an id.
+    fn look_for_oldest(&mut self) {
+        let (group, from) = (self.group(), self.some_id());
+        let times: Vec<UnixMillis> = match self.model.groups.get(group) {
+            Some(of) => of.pending.values().map(|pending| pending.1).collect(),
+            None => Vec::new(),
+        };
+        let until = match times.len() {
+            0 => UnixMillis(0),
+            len => times[self.steps.below(len)],
+        };
+        let most = match self.steps.operand() {
+            0 => usize::MAX,
+            most => most / 16 + 1,
+        };
+        let found = self
+            .stream
+            .pending_longest(&mut self.heap, group, (until, most));
+        let Some(of) = self.model.groups.get(group) else {
+            return assert!(found.is_empty());
+        };
+        let old = of.pending.iter().filter(|(_, of)| of.1 <= until);
+        let old = old.map(|(&id, of)| (of.1, id));
+        let mut expected: Vec<_> = old
+            .filter(|(_, id)| self.model.entries.contains_key(id))
+            .collect();
+        expected.sort_unstable();
+        expected.truncate(most);
+        assert_eq!(found, expected);
+        let behind = of.pending.range(from..).filter(|(_, of)| of.1 <= until);
+        let mut behind = behind.map(|(&id, _)| id);
+        let view = self.stream.view(&self.heap);
+        let group = view.group(group).expect("it is there");
+        group.walk_pending_since((from, until), &mut |pending| {
+            assert_eq!(Some(pending.id), behind.next());
+            ControlFlow::Continue(())
+        });
+        assert_eq!(behind.next(), None);
     }
 
     fn acknowledge(&mut self) {

@@ -59,6 +59,17 @@ pub enum TrimBy {
     Leaf(u64),
 }
 
+/// What goes of a trim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TrimPlan {
+    /// The last entry that goes.
+    pub last: StreamId,
+    /// How many go.
+    pub gone: u64,
+    /// Whether that is all of the trim: else there may be more.
+    pub is_all: bool,
+}
+
 impl<'a> StreamRef<'a> {
     pub(super) fn new(stream: &'a Stream, heap: &'a Heap) -> Self {
         Self { stream, heap }
@@ -125,15 +136,16 @@ impl<'a> StreamRef<'a> {
         });
     }
 
-    /// Of a trim, the last entry that goes, and how many do.
-    pub fn plan_trim(&self, to: TrimTo, by: TrimBy) -> Option<(StreamId, u64)> {
+    /// What goes of a trim, if something does, in a look at no more than so many leaves.
+    pub fn plan_trim(&self, to: TrimTo, by: TrimBy, most_leaves: usize) -> Option<TrimPlan> {
         let forest = &self.stream.forest;
         let tree = forest.tree(ENTRIES);
         if tree.root == NONE {
             return None;
         }
         let (mut path, mut ordinal) = forest.descend(self.heap, ENTRIES, StreamId::MIN);
-        let (mut last_gone, mut gone) = (None, 0);
+        let (mut last_gone, mut gone, mut leaves) = (None, 0, 0);
+        let mut is_all = true;
         loop {
             if matches!(to, TrimTo::Len(len) if tree.len - gone <= len) {
                 break;
@@ -149,7 +161,11 @@ impl<'a> StreamRef<'a> {
                 TrimTo::Id(id) => last < id,
             };
             if goes {
-                (last_gone, gone) = (Some(last), gone + entries);
+                (last_gone, gone, leaves) = (Some(last), gone + entries, leaves + 1);
+                if leaves >= most_leaves {
+                    is_all = false;
+                    break;
+                }
                 match forest.neighbour(self.heap, &mut path, Direction::Up) {
                     Some(next) => ordinal = next,
                     None => break,
@@ -172,7 +188,7 @@ impl<'a> StreamRef<'a> {
             }
             break;
         }
-        last_gone.map(|last| (last, gone))
+        last_gone.map(|last| TrimPlan { last, gone, is_all })
     }
 
     /// Shows the changes that make a stream what it is, one after the other.
@@ -450,22 +466,20 @@ impl<'a> GroupRef<'a> {
         );
     }
 
-    /// The entries that are there and have been pending since a time or longer, those first that have been longest; at most so many.
-    pub fn pending_since(&self, until: UnixMillis, most: usize) -> Vec<PendingRef<'a>> {
-        let mut oldest: std::collections::BTreeMap<_, PendingRef<'a>> = Default::default();
-        self.walk_pending(StreamId::MIN, &mut |pending| {
-            let place = (pending.delivered_at, pending.id);
-            let is_older = |last: &(UnixMillis, StreamId)| place < *last;
-            let has_place = oldest.len() < most || oldest.keys().next_back().is_some_and(is_older);
-            if pending.delivered_at <= until && has_place && self.of.contains(pending.id) {
-                oldest.insert(place, pending);
-                if oldest.len() > most {
-                    oldest.pop_last();
-                }
+    /// Shows what has been pending since a time or longer, from `from` on, until `show` breaks.
+    pub fn walk_pending_since(
+        &self,
+        (from, until): (StreamId, UnixMillis),
+        show: &mut dyn FnMut(PendingRef<'a>) -> ControlFlow<()>,
+    ) {
+        let (forest, tree) = (&self.of.stream.forest, self.group.pending);
+        forest.walk_old(self.of.heap, tree, (from, until), &mut |record| {
+            let pending = self.pending_of(record.id, record.body);
+            match pending.delivered_at <= until {
+                true => show(pending),
+                false => ControlFlow::Continue(()),
             }
-            ControlFlow::Continue(())
         });
-        oldest.into_values().collect()
     }
 
     /// Number of consumers.

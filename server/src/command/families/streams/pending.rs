@@ -241,6 +241,10 @@ fn xpending(call: &mut ShardCall<'_>) -> CommandResult {
         ControlFlow::Continue(())
     };
     match wanted.consumer {
+        None if wanted.min_idle > 0 => {
+            let until = UnixMillis(now.0.saturating_sub(wanted.min_idle));
+            group.walk_pending_since((wanted.start, until), show);
+        }
         None => group.walk_pending(wanted.start, show),
         Some(consumer) => group.walk_own(consumer, wanted.start, show),
     }

@@ -53,7 +53,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         arity: -7,
         flags: Flags::WRITE.with(Flags::BLOCKING),
         keys: GROUP_KEYS,
-        complexity: "O(log(N)+M) for each stream, where N is the number of its entries, and M of those returned; with CLAIM M is the number of all that are pending, in one step.",
+        complexity: "O(log(N)+M) for each stream, where N is the number of its entries, and M of those returned; with CLAIM, also O(log(P)) for each entry that is claimed, where P is the number of those pending.",
         syntax: "GROUP group consumer [COUNT count] [BLOCK milliseconds] [CLAIM min-idle-time] [NOACK] STREAMS key [key ...] id [id ...]",
         summary: "Gives a consumer entries of streams that its group has not been given yet, or those that it has pending. Waits until there are some, if told to.",
         // Those who wait for one group are served in their order.
@@ -182,9 +182,12 @@ impl<'a> Reading<'a> {
     /// Whether a group's stream is named more than once. What is given of one then follows from what was given before, and is noted
     /// at once, as in Redis.
     fn names_again(&self, args: &Args<'_>) -> bool {
+        if self.group.is_none() || self.streams == 1 {
+            return false;
+        }
         let mut known = HashSet::new();
         let mut numbers = 0..self.streams;
-        self.group.is_some() && !numbers.all(|number| known.insert(args.at(self.key_at(number))))
+        !numbers.all(|number| known.insert(args.at(self.key_at(number))))
     }
 
     fn key_at(&self, number: usize) -> usize {
