@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::groups::{Delivery, Group};
-use super::{ENTRIES, Stream, StreamChange, StreamId};
+use super::{ENTRIES, Stream, StreamChange, StreamId, given};
 use crate::Direction;
 use crate::nodes::Heap;
 
@@ -45,12 +45,18 @@ impl Stream {
             }
             StreamChange::Consumer {
                 group, consumer, ..
+            } => self.write_consumer_or_gone(group, consumer, out),
+            StreamChange::Given {
+                group,
+                consumer,
+                entries,
+                ..
             } => {
-                let of_group = self.groups.get(group);
-                match of_group.and_then(|of| of.consumers.find(consumer)) {
-                    Some(_) => self.write_consumer(group, consumer, out),
-                    None => StreamChange::ConsumerGone { group, consumer }.write(out),
+                for (id, _) in given::each(entries) {
+                    self.write_delivery(heap, group, id, out);
                 }
+                self.write_consumer_or_gone(group, consumer, out);
+                self.write_group(group, out);
             }
             StreamChange::ConsumerGone { group, consumer } => {
                 self.write_consumer(group, consumer, out);
@@ -83,6 +89,15 @@ impl Stream {
                 entries_read: of.entries_read,
             }
             .write(out);
+        }
+    }
+
+    /// What a consumer is, or that it is not.
+    fn write_consumer_or_gone(&self, group: &[u8], consumer: &[u8], out: &mut Vec<u8>) {
+        let of_group = self.groups.get(group);
+        match of_group.and_then(|of| of.consumers.find(consumer)) {
+            Some(_) => self.write_consumer(group, consumer, out),
+            None => StreamChange::ConsumerGone { group, consumer }.write(out),
         }
     }
 

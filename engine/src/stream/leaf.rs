@@ -102,6 +102,17 @@ pub(super) struct Draft<'a> {
     pub(super) body: &'a [u8],
 }
 
+impl Draft<'_> {
+    /// A record of an id alone.
+    pub(super) fn bare(id: StreamId) -> Self {
+        Self {
+            id,
+            flags: 0,
+            body: &[],
+        }
+    }
+}
+
 /// Where a record is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {

@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 use super::forest::{Bounds, long_of};
 use super::leaf::{LONG, Leaf, Prelude};
 use super::view::{TrimBy, TrimPlan, TrimTo};
-use super::{Fields, PartPlace, Stream, StreamChange, StreamId, StreamMarks};
+use super::{Fields, GivenEntries, PartPlace, Stream, StreamChange, StreamId, StreamMarks, given};
 use crate::model::Steps;
 use crate::nodes::{Heap, Long, NodeKind, Owner};
 use crate::raw::Block;
@@ -23,6 +23,9 @@ const STEPS_MAX: usize = 300;
 const CHECK_INTERVAL: usize = 8;
 /// Entries at which steps that add many stop.
 const MANY: usize = 600;
+
+/// Entries given together while memory runs out.
+const RUN_OUT_GIVEN: usize = 40;
 
 /// Nodes so small that trees are soon high.
 const SMALL: Bounds = Bounds {
@@ -125,6 +128,30 @@ impl Model {
                 {
                     let state = (consumer.to_vec(), delivered_at, deliveries);
                     group.pending.insert(id, state);
+                }
+            }
+            StreamChange::Given {
+                group,
+                consumer,
+                seen_at,
+                is_active,
+                delivered_at,
+                last_id,
+                entries_read,
+                entries,
+            } => {
+                if let Some(group) = self.groups.get_mut(group) {
+                    (group.last_id, group.entries_read) = (last_id, entries_read);
+                    let of = group.consumers.entry(consumer.to_vec());
+                    let of = of.or_insert((seen_at, None));
+                    of.0 = seen_at;
+                    if is_active {
+                        of.1 = Some(seen_at);
+                    }
+                    for (id, deliveries) in given::each(entries) {
+                        let state = (consumer.to_vec(), delivered_at, deliveries);
+                        group.pending.insert(id, state);
+                    }
                 }
             }
             StreamChange::Acknowledged { group, id } => {
@@ -295,6 +322,7 @@ impl Play<'_> {
             }
             8 => self.change_group(),
             9 => self.change_consumer(),
+            10 | 11 if step > 128 => self.give(1 << 14),
             10 | 11 => self.deliver_many(),
             12 => self.deliver(),
             13 => self.acknowledge(),
@@ -324,6 +352,18 @@ impl Play<'_> {
         }
         assert_eq!(self.stream.apply(&mut self.heap, change), Ok(()));
         self.model.apply(change);
+    }
+
+    /// Makes a change with memory for so many blocks: as a whole or not at all.
+    fn change_with(&mut self, change: &StreamChange<'_>, blocks: u32) {
+        self.heap.arena.run_out_after(Some(blocks));
+        let done = self.stream.apply(&mut self.heap, change);
+        self.heap.arena.run_out_after(None);
+        match done {
+            Ok(()) => self.model.apply(change),
+            Err(error) => assert_eq!(error, StoreError::OutOfMemory),
+        }
+        self.compare();
     }
 
     fn next_id(&mut self) -> StreamId {
@@ -515,6 +555,33 @@ impl Play<'_> {
         self.change(&change);
     }
 
+    /// A consumer is given entries that follow each other, some of which may be pending already.
+    fn give(&mut self, most: usize) {
+        let (group, consumer, from) = (self.group(), self.consumer(), self.some_id());
+        let (count, every) = (self.steps.operand() % most, self.steps.operand() % 3 + 1);
+        let mut entries = GivenEntries::default();
+        let ids = self.model.entries.range(from..).step_by(every).take(count);
+        for (id, _) in ids {
+            entries.push(*id, 1 + id.seq % 3);
+        }
+        let manner = self.steps.operand() as i64;
+        let change = StreamChange::Given {
+            group,
+            consumer,
+            seen_at: UnixMillis(manner),
+            is_active: count > 0,
+            delivered_at: UnixMillis(manner << 20),
+            last_id: from,
+            entries_read: (manner % 2 == 0).then_some(manner as u64),
+            entries: entries.bytes(),
+        };
+        if most == RUN_OUT_GIVEN {
+            self.change_with(&change, manner as u32 % 6);
+        } else {
+            self.change(&change);
+        }
+    }
+
     fn deliver_many(&mut self) {
         let (group, consumer, from) = (self.group(), self.consumer(), self.some_id());
         let (count, at) = (self.steps.operand() * 4, self.steps.operand() as i64);
@@ -691,14 +758,8 @@ impl Play<'_> {
                     fields: &fields,
                 },
             };
-            self.heap.arena.run_out_after(Some(number as u32 % 4));
-            let done = self.stream.apply(&mut self.heap, &change);
-            self.heap.arena.run_out_after(None);
-            match done {
-                Ok(()) => self.model.apply(&change),
-                Err(error) => assert_eq!(error, StoreError::OutOfMemory),
-            }
-            self.stream.check(&self.heap);
+            self.change_with(&change, number as u32 % 4);
+            self.give(RUN_OUT_GIVEN);
         }
         // Nor do removals need memory.
         self.heap.arena.run_out_after(Some(0));

@@ -88,7 +88,14 @@ const BLOCKING: Blocking = Blocking {
     takes_one: false,
     awaits: GROUP_KEYS,
     wakes_on: WakesOn::ValueOrLoss(Kind::Stream),
-    timeout: |args| Ok(Reading::parse(args)?.block.unwrap_or(WaitLimit::None)),
+    timeout: |args| match args
+        .iter_from(1)
+        .any(|arg| arg.eq_ignore_ascii_case(b"block"))
+    {
+        true => Ok(Reading::parse(args)?.block.unwrap_or(WaitLimit::None)),
+        // Nor need it be parsed for that: the attempt finds what is wrong.
+        false => Ok(WaitLimit::None),
+    },
     on_timeout: |reply| reply.null_array(),
     on_nothing: |reply| reply.null_array(),
 };
