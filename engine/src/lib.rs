@@ -60,8 +60,8 @@ pub use sorted::{Bound, Side};
 pub use spiral::Intent;
 pub use stream::{
     ConsumerRef, Fields, FieldsIter, GivenEntries, GroupProgress, GroupRef, PendingRef,
-    StreamChange, StreamChangeOf, StreamEntry, StreamId, StreamMarks, StreamRef, Together, TrimBy,
-    TrimPlan, TrimTo,
+    ProducerRef, StreamChange, StreamChangeOf, StreamEntry, StreamId, StreamMarks, StreamRef,
+    Together, TrimBy, TrimPlan, TrimTo,
 };
 pub use subscribers::SubscriberId;
 pub use thresholds::{ListThreshold, StreamNodeLimits, StreamProduction, Thresholds};

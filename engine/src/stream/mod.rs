@@ -56,8 +56,8 @@ pub(crate) use parts::PartPlace;
 use producers::Producers;
 pub use together::Together;
 pub use view::{
-    ConsumerRef, GroupProgress, GroupRef, PendingRef, StreamEntry, StreamRef, TrimBy, TrimPlan,
-    TrimTo,
+    ConsumerRef, GroupProgress, GroupRef, PendingRef, ProducerRef, StreamEntry, StreamRef, TrimBy,
+    TrimPlan, TrimTo,
 };
 
 use crate::StreamNodeLimits;

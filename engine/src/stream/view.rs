@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use super::forest::{NONE, Record};
 use super::groups::{Consumer, Delivery, Group};
 use super::leaf::NAMED;
+use super::producers::Producer;
 use super::{ENTRIES, Fields, PartPlace, Stream, StreamChange, StreamId, StreamMarks};
 use crate::nodes::Heap;
 use crate::{Direction, UnixMillis};
@@ -280,6 +281,9 @@ impl<'a> StreamRef<'a> {
 
     /// A group has been given these entries, in their order; those that it had before are none of its progress.
     pub fn advance(&self, progress: &mut GroupProgress, given: &[StreamId]) {
+        if given.is_empty() {
+            return;
+        }
         let (first, added) = (self.first_id(), self.marks().entries_added);
         for &id in given {
             if id <= progress.last_id {
@@ -307,6 +311,12 @@ impl<'a> StreamRef<'a> {
         (producers.by_name.len(), producers.len())
     }
 
+    /// All producers, in the order of their names.
+    pub fn producers(&self) -> impl Iterator<Item = ProducerRef<'a>> + 'a {
+        let producers = self.stream.producers.by_name.iter();
+        producers.map(|(_, name, producer)| ProducerRef { name, producer })
+    }
+
     /// The entry that an identifier of a producer has.
     pub fn produced(&self, producer: &[u8], iid: &[u8]) -> Option<StreamId> {
         self.stream.producers.find(producer, iid)
@@ -320,6 +330,35 @@ impl<'a> StreamRef<'a> {
     /// The oldest identifier of all producers, if it has been kept for as long as it is.
     pub(crate) fn ended_production(&self, now: UnixMillis) -> Option<(&'a [u8], &'a [u8])> {
         self.stream.producers.ended(now.0.max(0) as u64)
+    }
+}
+
+/// A producer to read.
+#[derive(Clone, Copy)]
+pub struct ProducerRef<'a> {
+    name: &'a [u8],
+    producer: &'a Producer,
+}
+
+impl<'a> ProducerRef<'a> {
+    /// Its name.
+    pub fn name(&self) -> &'a [u8] {
+        self.name
+    }
+
+    /// How many identifiers are known.
+    pub fn len(&self) -> usize {
+        self.producer.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The identifiers, the oldest first, and the entry of each.
+    pub fn messages(&self) -> impl Iterator<Item = (&'a [u8], StreamId)> + 'a {
+        self.producer.iter()
     }
 }
 

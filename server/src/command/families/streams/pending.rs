@@ -47,7 +47,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         tips: &["nondeterministic_output"],
         syntax: "key group [[IDLE min-idle-time] start end count [consumer]]",
         summary: "Returns what a group has pending.",
-        complexity: "O(log(N)+M) where N is the number of entries pending, and M of those looked at.",
+        complexity: "O(log(N)+M) where N is the number of entries pending, and M of those looked at, in one step.",
         run: Run::OnShard(xpending),
         ..READING
     },
@@ -59,7 +59,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         tips: &["nondeterministic_output"],
         syntax: "key group consumer min-idle-time id [id ...] [IDLE ms] [TIME unix-time-milliseconds] [RETRYCOUNT count] [FORCE] [JUSTID] [LASTID lastid]",
         summary: "Makes entries that are pending those of another consumer.",
-        complexity: "O(log(N)) for each id, where N is the number of entries pending.",
+        complexity: "O(log(N)) for each id, where N is the number of entries pending, in one step.",
         run: Run::OnShard(xclaim),
         ..WRITING
     },
@@ -72,7 +72,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         since: "6.2.0",
         syntax: "key group consumer min-idle-time start [COUNT count] [JUSTID]",
         summary: "Makes entries that have been pending for long those of another consumer.",
-        complexity: "O(log(N)) for each entry looked at, where N is the number of entries pending.",
+        complexity: "O(log(N)) for each entry looked at, where N is the number of entries pending, in one step.",
         run: Run::OnShard(xautoclaim),
         ..WRITING
     },

@@ -53,7 +53,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         arity: -7,
         flags: Flags::WRITE.with(Flags::BLOCKING),
         keys: GROUP_KEYS,
-        complexity: "O(log(N)+M) for each stream, where N is the number of its entries, and M of those returned; with CLAIM, also O(log(P)) for each entry that is claimed, where P is the number of those pending.",
+        complexity: "O(log(N)+M) for each stream, where N is the number of its entries, and M of those returned, in one step; with CLAIM, also O(log(P)) for each entry that is claimed, where P is the number of those pending.",
         syntax: "GROUP group consumer [COUNT count] [BLOCK milliseconds] [CLAIM min-idle-time] [NOACK] STREAMS key [key ...] id [id ...]",
         summary: "Gives a consumer entries of streams that its group has not been given yet, or those that it has pending. Waits until there are some, if told to.",
         // Those who wait for one group are served in their order.
@@ -76,7 +76,7 @@ const SPEC: CommandSpec = CommandSpec {
     categories: &[Category::Stream, Category::Blocking],
     group: Group::Stream,
     since: "5.0.0",
-    complexity: "O(log(N)+M) for each stream, where N is the number of its entries, and M of those returned.",
+    complexity: "O(log(N)+M) for each stream, where N is the number of its entries, and M of those returned, in one step.",
     ..CommandSpec::BASE
 };
 
