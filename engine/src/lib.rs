@@ -59,8 +59,9 @@ pub use shard::{
 pub use sorted::{Bound, Side};
 pub use spiral::Intent;
 pub use stream::{
-    ConsumerRef, Fields, FieldsIter, GroupProgress, GroupRef, PendingRef, StreamChange,
-    StreamChangeOf, StreamEntry, StreamId, StreamMarks, StreamRef, Together, TrimBy, TrimTo,
+    ConsumerRef, Fields, FieldsIter, GivenEntries, GroupProgress, GroupRef, PendingRef,
+    ProducerRef, StreamChange, StreamChangeOf, StreamEntry, StreamId, StreamMarks, StreamRef,
+    Together, TrimBy, TrimPlan, TrimTo,
 };
 pub use subscribers::SubscriberId;
 pub use thresholds::{ListThreshold, StreamNodeLimits, StreamProduction, Thresholds};

@@ -10,8 +10,8 @@ use std::ops::ControlFlow;
 
 use super::forest::{Bounds, long_of};
 use super::leaf::{LONG, Leaf, Prelude};
-use super::view::{TrimBy, TrimTo};
-use super::{Fields, PartPlace, Stream, StreamChange, StreamId, StreamMarks};
+use super::view::{TrimBy, TrimPlan, TrimTo};
+use super::{Fields, GivenEntries, PartPlace, Stream, StreamChange, StreamId, StreamMarks, given};
 use crate::model::Steps;
 use crate::nodes::{Heap, Long, NodeKind, Owner};
 use crate::raw::Block;
@@ -23,6 +23,9 @@ const STEPS_MAX: usize = 300;
 const CHECK_INTERVAL: usize = 8;
 /// Entries at which steps that add many stop.
 const MANY: usize = 600;
+
+/// Entries given together while memory runs out.
+const RUN_OUT_GIVEN: usize = 40;
 
 /// Nodes so small that trees are soon high.
 const SMALL: Bounds = Bounds {
@@ -127,9 +130,44 @@ impl Model {
                     group.pending.insert(id, state);
                 }
             }
+            StreamChange::Given {
+                group,
+                consumer,
+                seen_at,
+                is_active,
+                delivered_at,
+                last_id,
+                entries_read,
+                entries,
+            } => {
+                if let Some(group) = self.groups.get_mut(group) {
+                    (group.last_id, group.entries_read) = (last_id, entries_read);
+                    let of = group.consumers.entry(consumer.to_vec());
+                    let of = of.or_insert((seen_at, None));
+                    of.0 = seen_at;
+                    if is_active {
+                        of.1 = Some(seen_at);
+                    }
+                    for (id, deliveries) in given::each(entries) {
+                        let state = (consumer.to_vec(), delivered_at, deliveries);
+                        group.pending.insert(id, state);
+                    }
+                }
+            }
             StreamChange::Acknowledged { group, id } => {
                 if let Some(group) = self.groups.get_mut(group) {
                     group.pending.remove(&id);
+                }
+            }
+            StreamChange::Released {
+                group,
+                consumer,
+                last,
+            } => {
+                if let Some(group) = self.groups.get_mut(group) {
+                    group
+                        .pending
+                        .retain(|id, (with, ..)| with != consumer || *id > last);
                 }
             }
             StreamChange::Producers {
@@ -284,10 +322,12 @@ impl Play<'_> {
             }
             8 => self.change_group(),
             9 => self.change_consumer(),
+            10 | 11 if step > 128 => self.give(1 << 14),
             10 | 11 => self.deliver_many(),
             12 => self.deliver(),
             13 => self.acknowledge(),
             14 => self.produce(),
+            15 if step > 128 => self.look_for_oldest(),
             15 => self.walk(),
             16 if step > 200 => self.run_out(),
             16 => self.travel(step),
@@ -312,6 +352,18 @@ impl Play<'_> {
         }
         assert_eq!(self.stream.apply(&mut self.heap, change), Ok(()));
         self.model.apply(change);
+    }
+
+    /// Makes a change with memory for so many blocks: as a whole or not at all.
+    fn change_with(&mut self, change: &StreamChange<'_>, blocks: u32) {
+        self.heap.arena.run_out_after(Some(blocks));
+        let done = self.stream.apply(&mut self.heap, change);
+        self.heap.arena.run_out_after(None);
+        match done {
+            Ok(()) => self.model.apply(change),
+            Err(error) => assert_eq!(error, StoreError::OutOfMemory),
+        }
+        self.compare();
     }
 
     fn next_id(&mut self) -> StreamId {
@@ -424,14 +476,20 @@ impl Play<'_> {
             TrimTo::Len(keep) => len.saturating_sub(keep as usize),
             TrimTo::Id(id) => self.model.entries.range(..id).count(),
         };
-        let plan = self.stream.view(&self.heap).plan_trim(to, by);
-        let gone = plan.map_or(0, |(_, gone)| gone as usize);
+        let view = self.stream.view(&self.heap);
+        let plan = view.plan_trim(to, by, usize::MAX);
+        let gone = plan.map_or(0, |plan| plan.gone as usize);
+        let some = view.plan_trim(to, by, 2);
+        match some.filter(|some| !some.is_all) {
+            Some(some) => assert!(plan.is_some_and(|plan| some.gone <= plan.gone)),
+            None => assert_eq!(some, plan),
+        }
         match by {
             TrimBy::Entry => assert_eq!(gone, goes),
             TrimBy::Leaf(0) => assert!(gone <= goes && goes - gone <= 100),
             TrimBy::Leaf(most) => assert!(gone <= goes && gone as u64 <= most),
         }
-        if let Some((last, gone)) = plan {
+        if let Some(TrimPlan { last, gone, .. }) = plan {
             let first = StreamId::MIN;
             assert_eq!(self.model.entries.range(..=last).count() as u64, gone);
             self.change(&StreamChange::Trimmed { first, last });
@@ -471,6 +529,11 @@ impl Play<'_> {
         let (group, consumer) = (self.group(), self.consumer());
         let change = match self.steps.operand() % 8 {
             0 => StreamChange::ConsumerGone { group, consumer },
+            1 => StreamChange::Released {
+                group,
+                consumer,
+                last: self.some_id(),
+            },
             manner => StreamChange::Consumer {
                 group,
                 consumer,
@@ -492,6 +555,33 @@ impl Play<'_> {
         self.change(&change);
     }
 
+    /// A consumer is given entries that follow each other, some of which may be pending already.
+    fn give(&mut self, most: usize) {
+        let (group, consumer, from) = (self.group(), self.consumer(), self.some_id());
+        let (count, every) = (self.steps.operand() % most, self.steps.operand() % 3 + 1);
+        let mut entries = GivenEntries::default();
+        let ids = self.model.entries.range(from..).step_by(every).take(count);
+        for (id, _) in ids {
+            entries.push(*id, 1 + id.seq % 3);
+        }
+        let manner = self.steps.operand() as i64;
+        let change = StreamChange::Given {
+            group,
+            consumer,
+            seen_at: UnixMillis(manner),
+            is_active: count > 0,
+            delivered_at: UnixMillis(manner << 20),
+            last_id: from,
+            entries_read: (manner % 2 == 0).then_some(manner as u64),
+            entries: entries.bytes(),
+        };
+        if most == RUN_OUT_GIVEN {
+            self.change_with(&change, manner as u32 % 6);
+        } else {
+            self.change(&change);
+        }
+    }
+
     fn deliver_many(&mut self) {
         let (group, consumer, from) = (self.group(), self.consumer(), self.some_id());
         let (count, at) = (self.steps.operand() * 4, self.steps.operand() as i64);
@@ -507,6 +597,46 @@ impl Play<'_> {
             assert_eq!(self.stream.apply(&mut self.heap, &change), Ok(()));
             self.model.apply(&change);
         }
+    }
+
+    /// What has been pending for longest is found, of all of it and of what is behind an id.
+    fn look_for_oldest(&mut self) {
+        let (group, from) = (self.group(), self.some_id());
+        let times: Vec<UnixMillis> = match self.model.groups.get(group) {
+            Some(of) => of.pending.values().map(|pending| pending.1).collect(),
+            None => Vec::new(),
+        };
+        let until = match times.len() {
+            0 => UnixMillis(0),
+            len => times[self.steps.below(len)],
+        };
+        let most = match self.steps.operand() {
+            0 => usize::MAX,
+            most => most / 16 + 1,
+        };
+        let found = self
+            .stream
+            .pending_longest(&mut self.heap, group, (until, most));
+        let Some(of) = self.model.groups.get(group) else {
+            return assert!(found.is_empty());
+        };
+        let old = of.pending.iter().filter(|(_, of)| of.1 <= until);
+        let old = old.map(|(&id, of)| (of.1, id));
+        let mut expected: Vec<_> = old
+            .filter(|(_, id)| self.model.entries.contains_key(id))
+            .collect();
+        expected.sort_unstable();
+        expected.truncate(most);
+        assert_eq!(found, expected);
+        let behind = of.pending.range(from..).filter(|(_, of)| of.1 <= until);
+        let mut behind = behind.map(|(&id, _)| id);
+        let view = self.stream.view(&self.heap);
+        let group = view.group(group).expect("it is there");
+        group.walk_pending_since((from, until), &mut |pending| {
+            assert_eq!(Some(pending.id), behind.next());
+            ControlFlow::Continue(())
+        });
+        assert_eq!(behind.next(), None);
     }
 
     fn acknowledge(&mut self) {
@@ -628,14 +758,8 @@ impl Play<'_> {
                     fields: &fields,
                 },
             };
-            self.heap.arena.run_out_after(Some(number as u32 % 4));
-            let done = self.stream.apply(&mut self.heap, &change);
-            self.heap.arena.run_out_after(None);
-            match done {
-                Ok(()) => self.model.apply(&change),
-                Err(error) => assert_eq!(error, StoreError::OutOfMemory),
-            }
-            self.stream.check(&self.heap);
+            self.change_with(&change, number as u32 % 4);
+            self.give(RUN_OUT_GIVEN);
         }
         // Nor do removals need memory.
         self.heap.arena.run_out_after(Some(0));

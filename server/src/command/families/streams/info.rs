@@ -55,7 +55,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[CommandSpec {
             arity: -3,
             syntax: "key [FULL [COUNT count]]",
             summary: "Tells of a stream.",
-            complexity: "O(log(N)), where N is the number of entries; with FULL O(M) more, where M is the number of entries, groups and consumers told of.",
+            complexity: "O(log(N)), where N is the number of entries; with FULL O(M) more, where M is the number of entries, groups and consumers told of, in one step.",
             run: Run::OnShard(stream),
             ..TELLING
         },
