@@ -107,7 +107,10 @@ fn linsert(call: &mut ShardCall<'_>) -> CommandResult {
 }
 
 fn lrem(call: &mut ShardCall<'_>) -> CommandResult {
-    let count = call.args.integer(2)?;
+    let count = match call.args.integer(2)? {
+        i64::MIN => return Err(errors::out_of_range(-i64::MAX, i64::MAX)),
+        count => count,
+    };
     let (from, most) = match count {
         0 => (End::Head, u32::MAX),
         1.. => (End::Head, u32::try_from(count).unwrap_or(u32::MAX)),
