@@ -43,9 +43,10 @@ def command(*words):
 
 
 def line(sock):
+    """Reads one line, byte by byte: others may come behind it."""
     got = b""
     while not got.endswith(b"\r\n"):
-        chunk = sock.recv(4096)
+        chunk = sock.recv(1)
         if not chunk:
             raise SystemExit("the server closed the connection")
         got += chunk
@@ -165,19 +166,11 @@ def fill_to_look(sock, size):
         sock.sendall(command("HSET", at["hash"], *(word for n in some for word in (n, n))))
         sock.sendall(command("SADD", at["set"], *(f"member:{n}" for n in some)))
         for _ in range(4):
-            line_of(sock)
+            line(sock)
     sock.sendall(command("HEXPIRE", at["hash"], 10000, "FIELDS", 1, 0) + command("SADD", at["few"], "a", "b"))
     for _ in range(3):
-        line_of(sock)
+        line(sock)
     return at
-
-
-def line_of(sock):
-    """Reads one line, byte by byte: others may come behind it."""
-    got = b""
-    while not got.endswith(b"\r\n"):
-        got += sock.recv(1)
-    return got
 
 
 def look(times, _):

@@ -13,12 +13,12 @@
 
 use larder_engine::Access;
 
-use super::merge::Sorting;
 use super::options::{By, MayStore, Options};
 use super::order::{Weights, number};
 use super::pattern::{Pattern, PatternedKey};
 use super::texts::{self, Texts};
 use super::{Place, store};
+use crate::command::families::merge::Sorting;
 use crate::command::families::pieces::Pieces;
 use crate::command::families::transfer::Answer;
 use crate::command::{Args, CoreCall, CoreRequest, Round, Rounds};
