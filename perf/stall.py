@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How long do other clients wait while one works on large values?
 
-    perf/stall.py [--bytes N] [--times N] [--do set|move|read|dump|look|sorted] PORT...
+    perf/stall.py [--bytes N] [--times N] [--do set|move|read|dump|look|sorted|stream] PORT...
 
 Two clients, each a connection and a process of its own, send a small command without a pause; meanwhile a third works on
 values of N bytes.
@@ -19,6 +19,9 @@ look:  it looks at many keys, or at many elements of a list and a hash in the on
 
 sorted: it pops, removes and finds members of sorted sets of N bytes in members of 16, which lie in either half. The others as
        before.
+
+stream: of a stream of N bytes in entries of 16, all of which a consumer has, it deletes a quarter by their ids, then the consumer, and
+       trims what is left. The others as before.
 
 For each port: the longest and the 99.9th percentile wait of each of the two clients, in milliseconds, by what the third
 was doing, `nothing` among it; and the seconds that took.
@@ -232,6 +235,27 @@ def pop_and_find(times, value):
         yield "DEL", command("DEL", *copies)
 
 
+# Adds entries from one id on to another, and gives them to a consumer.
+FILL_STREAM = """
+for number = ARGV[1], ARGV[2] do redis.call('XADD', KEYS[1], number .. '-0', 'n', string.format('%016d', number)) end
+redis.call('XREADGROUP', 'GROUP', 'group', 'me', 'STREAMS', KEYS[1], '>')
+return 1
+"""
+
+
+def stream(times, value):
+    key, count = key_of_half(0, "stream"), len(value) // 16
+    for _ in range(times):
+        yield "fill", command("XGROUP", "CREATE", key, "group", 0, "MKSTREAM")
+        for first in range(1, count, 1000):
+            yield "fill", command("EVAL", FILL_STREAM, 1, key, first, min(first + 999, count))
+        yield "nothing", None
+        yield "XDEL", command("XDEL", key, *range(1, count // 4))
+        yield "DELCONSUMER", command("XGROUP", "DELCONSUMER", key, "group", "me")
+        yield "XTRIM", command("XTRIM", key, "MAXLEN", 0)
+        yield "DEL", command("DEL", key)
+
+
 def measure(port, size, times, do):
     ready, over = multiprocessing.Barrier(3), multiprocessing.Event()
     small = [key_of_half(half, "small") for half in range(2)]
@@ -248,7 +272,14 @@ def measure(port, size, times, do):
     if do == "set":
         steps, asked = set_and_delete, {"PING": command("PING"), "GET": command("GET", small[0])}
     else:
-        steps = {"move": copy_and_rename, "read": read, "dump": dump_and_restore, "look": look, "sorted": pop_and_find}[do]
+        steps = {
+            "move": copy_and_rename,
+            "read": read,
+            "dump": dump_and_restore,
+            "look": look,
+            "sorted": pop_and_find,
+            "stream": stream,
+        }[do]
         asked = {f"half {half}": command("GET", small[half]) for half in range(2)}
     probes = {}
     for name, request in asked.items():
@@ -297,7 +328,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bytes", type=int, default=100_000_000)
     parser.add_argument("--times", type=int, default=4)
-    parser.add_argument("--do", choices=["set", "move", "read", "dump", "look", "sorted"], default="set")
+    parser.add_argument("--do", choices=["set", "move", "read", "dump", "look", "sorted", "stream"], default="set")
     parser.add_argument("ports", type=int, nargs="+")
     arguments = parser.parse_args()
     for port in arguments.ports:

@@ -5,6 +5,8 @@
 //!  entries: | id (ms, seq) | deliveries | …      no id comes twice
 //! ```
 
+use std::collections::BTreeMap;
+
 use super::forest::Forest;
 use super::groups::{Consumer, Delivery, Group};
 use super::leaf::Draft;
@@ -79,12 +81,14 @@ impl Stream {
             delivered_at,
             deliveries,
         };
-        let mut replaced = Vec::new();
+        let mut replaced = BTreeMap::new();
         let mut failed = None;
         for (done, (id, deliveries)) in each(entries).enumerate() {
             match forest.deliver(heap, group_of, (id, delivery(deliveries)), &mut body) {
                 Ok(None) => {}
-                Ok(Some(old)) => replaced.push((id, old)),
+                Ok(Some(old)) => {
+                    replaced.insert(id, old);
+                }
                 Err(error) => {
                     failed = Some((done, error));
                     break;
@@ -101,17 +105,8 @@ impl Stream {
             self.body = body;
             return Ok(());
         };
-        let was_insisting = heap.arena.insist(true);
-        for (id, _) in each(entries).take(done) {
-            if !replaced.iter().any(|(known, _)| *known == id) {
-                forest.acknowledge(heap, group_of, id);
-            }
-        }
-        for (id, old) in replaced {
-            let back = forest.deliver(heap, group_of, (id, old), &mut body);
-            back.expect("memory is set aside for what is taken back");
-        }
-        heap.arena.insist(was_insisting);
+        let given = each(entries).take(done);
+        forest.take_back(heap, group_of, (given, replaced), &mut body);
         self.body = body;
         if is_new {
             self.drop_consumer(heap, group, number);
@@ -187,6 +182,28 @@ impl Forest {
             self.remove(heap, old_own, id);
         }
         Ok(old)
+    }
+
+    /// Entries that were given are pending as they were before, those that are replaced among them, or not at all.
+    fn take_back(
+        &mut self,
+        heap: &mut Heap,
+        group: &Group,
+        (given, replaced): (
+            impl Iterator<Item = (StreamId, u64)>,
+            BTreeMap<StreamId, Delivery>,
+        ),
+        body: &mut Vec<u8>,
+    ) {
+        let was_insisting = heap.arena.insist(true);
+        for (id, _) in given.filter(|(id, _)| !replaced.contains_key(id)) {
+            self.acknowledge(heap, group, id);
+        }
+        for (id, old) in replaced {
+            let back = self.deliver(heap, group, (id, old), body);
+            back.expect("memory is set aside for what is taken back");
+        }
+        heap.arena.insist(was_insisting);
     }
 
     /// An entry is pending no more.
