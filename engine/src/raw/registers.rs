@@ -64,7 +64,6 @@ fn vectors() -> Vectors {
 }
 
 /// Takes the higher of each register and the packed one, if the machine can take many at once; whether it has.
-#[cfg_attr(not(all(target_arch = "x86_64", not(miri))), expect(unused_variables))]
 pub(crate) fn merge_packed(registers: &mut [u8], packed: &[u8]) -> bool {
     assert_whole(registers, packed);
     #[cfg(all(target_arch = "x86_64", not(miri)))]
@@ -79,7 +78,6 @@ pub(crate) fn merge_packed(registers: &mut [u8], packed: &[u8]) -> bool {
 }
 
 /// Packs registers, which have six bits, if the machine can take many at once; whether it has.
-#[cfg_attr(not(all(target_arch = "x86_64", not(miri))), expect(unused_variables))]
 pub(crate) fn pack(registers: &[u8], packed: &mut [u8]) -> bool {
     assert_whole(registers, packed);
     #[cfg(all(target_arch = "x86_64", not(miri)))]
