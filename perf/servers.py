@@ -49,8 +49,12 @@ class Server:
         self.port = free_port()
         self._directory = tempfile.TemporaryDirectory(prefix=f"larder-perf-{name}-")
         self._log = open(os.path.join(self._directory.name, "log"), "w+b")
+        words = shlex.split(command.replace("{port}", str(self.port)))
+        # The program is named from here, and started in that directory.
+        if os.sep in words[0]:
+            words[0] = os.path.abspath(words[0])
         self.process = subprocess.Popen(
-            shlex.split(command.replace("{port}", str(self.port))),
+            words,
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=subprocess.STDOUT,

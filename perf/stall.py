@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How long do other clients wait while one works on large values?
 
-    perf/stall.py [--bytes N] [--times N] [--do set|move|read|dump] PORT...
+    perf/stall.py [--bytes N] [--times N] [--do set|move|read|dump|look|sorted|stream] PORT...
 
 Two clients, each a connection and a process of its own, send a small command without a pause; meanwhile a third works on
 values of N bytes.
@@ -14,6 +14,14 @@ read:  it reads a key of each half, one of them on another core than its own, co
        (BITOP), and has a script read each. The others as before.
 dump:  it dumps a hash in the one half and a list in the other, of N bytes in fields of 16 + 16 bytes and elements of 16, and
        restores what it got beside them. The others as before.
+look:  it looks at many keys, or at many elements of a list and a hash in the one half, and of sets in either: there are N / 100
+       of each. The others as before.
+
+sorted: it pops, removes and finds members of sorted sets of N bytes in members of 16, which lie in either half. The others as
+       before.
+
+stream: of a stream of N bytes in entries of 16, all of which a consumer has, it deletes a quarter by their ids, then the consumer, and
+       trims what is left. The others as before.
 
 For each port: the longest and the 99.9th percentile wait of each of the two clients, in milliseconds, by what the third
 was doing, `nothing` among it; and the seconds that took.
@@ -38,18 +46,33 @@ def command(*words):
 
 
 def line(sock):
+    """Reads one line, byte by byte: others may come behind it."""
     got = b""
     while not got.endswith(b"\r\n"):
-        chunk = sock.recv(4096)
+        chunk = sock.recv(1)
         if not chunk:
             raise SystemExit("the server closed the connection")
         got += chunk
     return got
 
 
+def skip_array(sock):
+    """Reads a reply that is an array, and keeps nothing of it. Nothing comes behind it."""
+    file, left = sock.makefile("rb"), 1
+    while left:
+        header = file.readline()
+        left -= 1
+        if header[:1] == b"*":
+            left += int(header[1:])
+        elif header[:1] == b"$":
+            file.read(int(header[1:]) + 2)
+
+
 def reply(sock):
-    """Reads a reply: a line, or what a string holds."""
+    """Reads a reply: a line, what a string holds, or nothing of an array."""
     begins = sock.recv(64, socket.MSG_PEEK)
+    if begins.startswith(b"*"):
+        return skip_array(sock)
     if not begins.startswith(b"$"):
         return line(sock)
     header = begins[: begins.index(b"\r\n")]
@@ -136,6 +159,103 @@ def dump_and_restore(times, _):
             yield f"RESTORE {key[key.index('}') + 1 :]}", restore
 
 
+def fill_to_look(sock, size):
+    numbers = [str(n) for n in range(size // 100)]
+    at = {name: key_of_half(half, name) for name, half in [("list", 0), ("hash", 0), ("set", 0), ("few", 1)]}
+    for first in range(0, len(numbers), 1000):
+        some = numbers[first : first + 1000]
+        sock.sendall(command("MSET", *(word for n in some for word in (f"key:{n}", n))))
+        sock.sendall(command("RPUSH", at["list"], *some))
+        sock.sendall(command("HSET", at["hash"], *(word for n in some for word in (n, n))))
+        sock.sendall(command("SADD", at["set"], *(f"member:{n}" for n in some)))
+        for _ in range(4):
+            line(sock)
+    sock.sendall(command("HEXPIRE", at["hash"], 10000, "FIELDS", 1, 0) + command("SADD", at["few"], "a", "b"))
+    for _ in range(3):
+        line(sock)
+    return at
+
+
+def look(times, _):
+    at = {name: key_of_half(half, name) for name, half in [("list", 0), ("hash", 0), ("set", 0), ("few", 1)]}
+    there, away = key_of_half(0, "to"), key_of_half(1, "to")
+    for _ in range(times):
+        yield "nothing", None
+        for words in [
+            ["KEYS", "none*"],
+            ["KEYS", "*"],
+            ["LPOS", at["list"], "none"],
+            ["LREM", at["list"], 0, "none"],
+            ["HGETALL", at["hash"]],
+            ["HRANDFIELD", at["hash"], -1000],
+            ["SUNIONSTORE", there, at["set"], at["few"]],
+            ["SORT", at["list"], "LIMIT", 0, 10],
+            ["SORT", at["list"], "BY", "key:*", "LIMIT", 0, 10],
+            ["SORT", at["list"], "STORE", away],
+        ]:
+            shown = " ".join(word for word in map(str, words) if word.isupper())
+            yield (f"{shown} {words[1]}" if words[0] == "KEYS" else shown), command(*words)
+
+
+def whole(sock):
+    """Reads a reply of any kind, behind which a PING was sent."""
+    tail = b""
+    while not tail.endswith(b"+PONG\r\n"):
+        tail = (tail + sock.recv(1 << 20))[-16:]
+
+
+def fill_sorted(sock, size):
+    numbers, keys = range(size // 16), [key_of_half(half, name) for half, name in enumerate(["scores", "places"])]
+    for first in numbers[::1000]:
+        some = numbers[first : first + 1000]
+        scored = [word for n in some for word in (n * 7919 % 1_000_003, f"{n:016}")]
+        placed = [word for n in some for word in (f"15.{n * 7919 % 1_000_003:06}", f"37.{n * 104_729 % 1_000_003:06}", f"{n:016}")]
+        for name, key, words in zip(["ZADD", "GEOADD"], keys, [scored, placed]):
+            sock.sendall(command(name, key, *words))
+            line(sock)
+
+
+def pop_and_find(times, value):
+    members, (scores, places) = len(value) // 16, [key_of_half(half, name) for half, name in enumerate(["scores", "places"])]
+    copies = [key_of_half(half, "copy") for half in range(2)]
+    around = ["FROMLONLAT", "15.5", "37.5", "BYRADIUS", "300", "km"]
+    for _ in range(times):
+        yield "nothing", None
+        yield "COPY", command("COPY", scores, copies[0], "REPLACE")
+        yield "ZPOPMIN third", command("ZPOPMIN", copies[0], members // 3)
+        yield "ZREMRANGE", command("ZREMRANGEBYRANK", copies[0], 1, members // 3)
+        yield "ZMPOP all", command("ZMPOP", 1, copies[0], "MAX", "COUNT", members)
+        yield "COPY", command("COPY", scores, copies[0], "REPLACE")
+        yield "ZPOPMAX all", command("ZPOPMAX", copies[0], members)
+        yield "GEOSEARCH", command("GEOSEARCH", places, *around)
+        yield "nearest 10", command("GEOSEARCH", places, *around, "ASC", "COUNT", 10)
+        yield "in order", command("GEOSEARCH", places, *around, "DESC", "WITHCOORD", "WITHDIST")
+        yield "STORE", command("GEOSEARCHSTORE", copies[1], places, *around)
+        yield "STORE there", command("GEOSEARCHSTORE", copies[0], places, *around)
+        yield "DEL", command("DEL", *copies)
+
+
+# Adds entries from one id on to another, and gives them to a consumer.
+FILL_STREAM = """
+for number = ARGV[1], ARGV[2] do redis.call('XADD', KEYS[1], number .. '-0', 'n', string.format('%016d', number)) end
+redis.call('XREADGROUP', 'GROUP', 'group', 'me', 'STREAMS', KEYS[1], '>')
+return 1
+"""
+
+
+def stream(times, value):
+    key, count = key_of_half(0, "stream"), len(value) // 16
+    for _ in range(times):
+        yield "fill", command("XGROUP", "CREATE", key, "group", 0, "MKSTREAM")
+        for first in range(1, count, 1000):
+            yield "fill", command("EVAL", FILL_STREAM, 1, key, first, min(first + 999, count))
+        yield "nothing", None
+        yield "XDEL", command("XDEL", key, *range(1, count // 4))
+        yield "DELCONSUMER", command("XGROUP", "DELCONSUMER", key, "group", "me")
+        yield "XTRIM", command("XTRIM", key, "MAXLEN", 0)
+        yield "DEL", command("DEL", key)
+
+
 def measure(port, size, times, do):
     ready, over = multiprocessing.Barrier(3), multiprocessing.Event()
     small = [key_of_half(half, "small") for half in range(2)]
@@ -145,10 +265,21 @@ def measure(port, size, times, do):
             line(sock)
         if do == "dump":
             fill(sock, size)
+        if do == "look":
+            fill_to_look(sock, size)
+        if do == "sorted":
+            fill_sorted(sock, size)
     if do == "set":
         steps, asked = set_and_delete, {"PING": command("PING"), "GET": command("GET", small[0])}
     else:
-        steps = {"move": copy_and_rename, "read": read, "dump": dump_and_restore}[do]
+        steps = {
+            "move": copy_and_rename,
+            "read": read,
+            "dump": dump_and_restore,
+            "look": look,
+            "sorted": pop_and_find,
+            "stream": stream,
+        }[do]
         asked = {f"half {half}": command("GET", small[half]) for half in range(2)}
     probes = {}
     for name, request in asked.items():
@@ -167,7 +298,10 @@ def measure(port, size, times, do):
         except StopIteration:
             break
         began = time.monotonic()
-        if request:
+        if request and do == "look":
+            sock.sendall(request + command("PING"))
+            whole(sock)
+        elif request:
             sock.sendall(request)
             got = reply(sock)
         took = time.monotonic() - began
@@ -181,7 +315,7 @@ def measure(port, size, times, do):
         process.join()
     for what, ours in spans.items():
         seconds = [took for *_, took in ours]
-        print(f"  {what:12} takes {min(seconds):.4f} to {max(seconds):.4f} s")
+        print(f"  {what:16} takes {min(seconds):.4f} to {max(seconds):.4f} s")
         for name in probes:
             hit = sorted(
                 wait for at, wait in waits[name] if any(begin <= at + wait <= end for begin, end, _ in ours)
@@ -194,7 +328,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bytes", type=int, default=100_000_000)
     parser.add_argument("--times", type=int, default=4)
-    parser.add_argument("--do", choices=["set", "move", "read", "dump"], default="set")
+    parser.add_argument("--do", choices=["set", "move", "read", "dump", "look", "sorted", "stream"], default="set")
     parser.add_argument("ports", type=int, nargs="+")
     arguments = parser.parse_args()
     for port in arguments.ports:

@@ -18,7 +18,6 @@ Exit status: 0, or 1 for a file below its floor or a failure that is NEW, or 2 w
 """
 
 import argparse
-import concurrent.futures
 import json
 import os
 import re
@@ -30,7 +29,8 @@ import time
 import xml.etree.ElementTree as xml
 from pathlib import Path
 
-from redis_suite import CannotRun, Server
+import suites
+from suites import CannotRun, Server
 
 PACKAGE = "redis"
 KNOWN_FILE = Path(__file__).with_name("redis_py_suite_known.json")
@@ -107,39 +107,28 @@ def results_of(report):
             skipped.add((case.get("classname"), name))
         else:
             passed.add((case.get("classname"), name))
-    return len({one for one in passed if one[1] not in failed}), failed, len(skipped)
+    return {one for one in passed if one[1] not in failed}, list(failed.items()), len(skipped)
 
 
-def print_reasons(known, failed):
-    """Names each test that failed, and why; gives those that nobody has explained."""
-    fresh = [name for name in failed if name not in known]
-    for name, why in failed.items():
-        print(f"    {name}: {known[name]}" if name in known else f"    NEW {name}\n        {why}", flush=True)
-    for name in sorted(set(known) - set(failed)):
-        print(f"    PASSES, so that {KNOWN_FILE.name} is out of date: {name}", flush=True)
-    return fresh
-
-
-def run_all(options, source):
-    known = json.loads(KNOWN_FILE.read_text()) if KNOWN_FILE.exists() else {"fails": {}, "floors": {}}
-    floors = known["floors"]
-    files = options.files or DEFAULT_FILES
+def run_all(options):
+    if not options.source and not options.fetch:
+        raise CannotRun("--source or --fetch is needed")
+    if not options.server_bin:
+        raise CannotRun("--server-bin is needed")
+    source = options.source or fetch(options.python, options.fetch)
+    known = json.loads(KNOWN_FILE.read_text())
+    floors = suites.Floors(known["floors"], options.raise_floor)
     below, totals = [], [0, 0, 0]
-    # Two at a time: much of what they do is to wait.
-    with concurrent.futures.ThreadPoolExecutor(2) as workers:
-        runs = [workers.submit(run_file, options, source, name) for name in files]
-        for name, run in zip(files, runs):
-            passed, failed, skipped, seconds, fault = run.result()
-            floor = floors.get(name, 0)
-            totals = [total + more for total, more in zip(totals, (passed, len(failed), skipped))]
-            print(f"{name:28} passed {passed:4}  failed {len(failed):3}  left out by themselves {skipped:4}  floor {floor:4}  {seconds:5.1f} s", flush=True)
-            below.extend(f"{name}: NEW {test}" for test in print_reasons(known["fails"].get(name, {}), failed))
-            if fault:
-                below.append(f"{name}: {fault}")
-            if passed < floor:
-                below.append(f"{name}: {passed} passed, the floor is {floor}")
-            elif options.raise_floor and passed > floor:
-                floors[name] = passed
+    runs = suites.side_by_side(lambda name: run_file(options, source, name), options.parts or DEFAULT_FILES, options.at_once)
+    for name, (passed, failed, skipped, seconds, fault) in runs:
+        totals = [total + more for total, more in zip(totals, (len(passed), len(failed), skipped))]
+        print(f"{name:28} passed {len(passed):4}  failed {len(failed):3}  left out by themselves {skipped:4}  floor {floors.of(name):4}"
+              f"  {seconds:5.1f} s", flush=True)
+        names = [test for _, test in passed]
+        fresh = suites.print_reasons(known["fails"].get(name, {}), names, failed, KNOWN_FILE)
+        below.extend(f"{name}: NEW {test}" for test in fresh)
+        below.extend(f"{name}: {fault}" for fault in [fault] if fault)
+        below.extend(floors.hold(name, len(passed)))
     print(f"{'all':28} passed {totals[0]:4}  failed {totals[1]:3}  left out by themselves {totals[2]:4}")
     if options.raise_floor:
         KNOWN_FILE.write_text(json.dumps(known, indent=2) + "\n")
@@ -150,28 +139,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--source", help="the unpacked source of the package")
     parser.add_argument("--fetch", help="a directory that the source is brought into")
-    parser.add_argument("--server-bin", default=os.environ.get("LARDER_SERVER_BIN"), help="the server to start (or LARDER_SERVER_BIN)")
-    parser.add_argument("--server-arg", action="append", default=[],
-                        help="a further argument for the server; repeat for several: --server-arg=--cores --server-arg=2")
     parser.add_argument("--python", default=sys.executable, help="a Python that has pytest and what the tests import")
-    parser.add_argument("--seconds", type=int, default=180, help="time limit of a file")
-    parser.add_argument("--raise-floor", action="store_true", help="write higher floors where this run passed more")
-    parser.add_argument("files", nargs="*", metavar="FILE", help="for instance test_commands, or test_asyncio/test_commands")
+    suites.add_arguments(parser, "file", "test_commands, or test_asyncio/test_commands")
     options = parser.parse_args()
-    try:
-        if not options.source and not options.fetch:
-            raise CannotRun("--source or --fetch is needed")
-        if not options.server_bin:
-            raise CannotRun("--server-bin is needed")
-        options.server_bin = os.path.abspath(options.server_bin)
-        source = options.source or fetch(options.python, options.fetch)
-        below = run_all(options, source)
-    except CannotRun as why:
-        print(f"cannot run the tests of {PACKAGE}: {why}", file=sys.stderr)
-        return 2
-    for line in below:
-        print(f"BELOW THE FLOOR  {line}", file=sys.stderr)
-    return 1 if below else 0
+    return suites.status_of(lambda: run_all(options), f"the tests of {PACKAGE}")
 
 
 if __name__ == "__main__":

@@ -3,16 +3,18 @@
 
     tests/redis_suite.py --source DIR [--server-bin BIN | --address HOST:PORT] [UNIT ...]
 
-DIR is an unpacked source of redis 7.0.15. Two ways:
+DIR is an unpacked source of redis 7.0.15. Three ways:
 
 * shared (the default): the server is started here, afresh for each unit (or is the one at --address), and the suite
   is told to use it. Tests that need a server of their own or replication leave themselves out.
+* without DEBUG (--without-debug): as shared, in all units that can run so, but for the tests that need DEBUG or PFDEBUG: 1739 tests of
+  redis-server 7.0.15, the figure by which servers can be compared.
 * own (--own): the suite starts servers itself, as it does with redis-server, with the arguments and the
   configuration files it likes. This is the only way to run some units at all.
 
 redis_suite_known.json says of each test that does not pass why: under "fails" those that run and fail, under "left_out"
-those that are not run because the rest of their unit would wait for ever behind them. A failure that it does not
-explain is marked NEW, a test that passes although it says otherwise is named too.
+those that are not run because the rest of their unit would wait for ever behind them, under "not_run" those that leave themselves out.
+A failure that it does not explain is marked NEW, a test that passes although it says otherwise is named too.
 
 Beyond that the suite is run as it is but for two things (copy_of_suite): a server without functions need not know FUNCTION FLUSH,
 and where a test expects the encoding quicklist, or of a set hashtable, listpack is right too, as Redis has answered for small ones since
@@ -28,16 +30,20 @@ Exit status: 0, or 1 for a unit below its floor, or 2 when the suite cannot be r
 import argparse
 import json
 import os
+import queue
 import random
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
+
+import suites
+from suites import CannotRun, Server
 
 # What redis-server 7.0.15 passes, by the way of running: {unit: tests}.
 DENOMINATORS = {
@@ -48,6 +54,14 @@ DENOMINATORS = {
         "type/hash": 73, "type/stream": 63, "type/stream-cgroups": 48, "sort": 48, "multi": 46, "scripting": 266,
         "functions": 94, "tracking": 54, "pubsub": 30, "geo": 59, "hyperloglog": 20, "dump": 12, "pause": 14,
         "other": 19, "quit": 3, "lazyfree": 4, "violations": 1,
+    },
+    "without_debug": {
+        "protocol": 19, "type/string": 72, "type/incr": 23, "bitops": 45, "bitfield": 16, "info-command": 3,
+        "keyspace": 52, "expire": 56, "scan": 17, "introspection": 27, "introspection-2": 43, "slowlog": 9,
+        "latency-monitor": 13, "type/list": 220, "type/list-3": 9, "type/set": 94, "type/zset": 270, "type/hash": 72,
+        "type/stream": 63, "type/stream-cgroups": 48, "sort": 48, "multi": 39, "scripting": 188, "functions": 90,
+        "tracking": 51, "pubsub": 30, "geo": 59, "hyperloglog": 16, "dump": 11, "pause": 14, "other": 14, "quit": 3,
+        "lazyfree": 4, "violations": 1,
     },
     "own": {
         "protocol": 25, "type/string": 72, "type/incr": 25, "bitops": 45, "bitfield": 20, "info-command": 3,
@@ -66,86 +80,27 @@ DEFAULT_UNITS = {
         "pubsub", "tracking", "scripting", "functions", "type/list", "type/list-3", "type/set", "type/zset", "sort", "hyperloglog", "geo",
         "type/stream", "type/stream-cgroups",
     ],
-    "own": ["info", "limits", "obuf-limits", "querybuf", "latency-monitor", "pubsubshard"],
+    "own": ["obuf-limits", "info", "limits", "querybuf", "replybufsize", "networking", "latency-monitor", "pubsubshard"],
 }
 
 # The tags left out, as the suite understands them. querybuf and type/list-2 consist of slow tests only.
-LEFT_OUT = {"shared": "-slow -needs:repl -large-memory", "own": "-slow -needs:repl -large-memory"}
+LEFT_OUT = {
+    "shared": "-slow -needs:repl -large-memory",
+    "without_debug": "-slow -needs:debug -needs:pfdebug -needs:repl -large-memory",
+    "own": "-slow -needs:repl -large-memory",
+}
 KEEPS_SLOW = {"querybuf", "type/list-2"}
 
 FLOOR_FILE = Path(__file__).with_name("redis_suite_floor.json")
 KNOWN_FILE = Path(__file__).with_name("redis_suite_known.json")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+OF_FILE = re.compile(r" in tests/\S+$")
 RESULT = re.compile(r"^\[(ok|err|exception|timeout)\]: (.*)$")
-START_SECONDS = 20
 # What the suite says when the port for its own test clients was taken before it could listen on it.
 SUITE_PORT_TAKEN = 'address already in use /     while executing / "socket -server accept_test_clients'
 PORT_ATTEMPTS = 5
-# What a server writes only when something is wrong with itself.
-FAULT_SIGNS = ("panicked at", "AddressSanitizer", "fatal runtime error", "memory allocation of")
-
-
-class CannotRun(Exception):
-    """The suite could not be run at all."""
-
-
-class Server:
-    """A server started for one unit, ended by its own process id."""
-
-    def __init__(self, binary, arguments, directory):
-        self.port = free_port()
-        self.log_path = Path(directory) / "server.log"
-        log = open(self.log_path, "wb")
-        command = [binary, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "",
-                   "--enable-debug-command", "yes", "--enable-protected-configs", "yes", *arguments]
-        self.process = subprocess.Popen(command, cwd=directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        deadline = time.monotonic() + START_SECONDS
-        while not answers_ping("127.0.0.1", self.port):
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                self.stop()
-                raise CannotRun(f"{binary} does not answer:\n{self.log_path.read_text(errors='replace')[-2000:]}")
-            time.sleep(0.02)
-
-    def died(self):
-        return self.process.poll() is not None
-
-    def stop(self):
-        """Ends it; gives what it did that no server should, or None."""
-        was_killed = False
-        if self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(5)
-            except subprocess.TimeoutExpired:
-                was_killed = True
-                self.process.kill()
-                self.process.wait()
-        if not was_killed and self.process.returncode != 0:
-            return f"it ended with {self.process.returncode}"
-        return fault_in(self.log_path)
-
-
-def fault_in(log_path):
-    """The line in a server's log that says it panicked, or None."""
-    for line in log_path.read_text(errors="replace").splitlines():
-        if any(sign in line for sign in FAULT_SIGNS):
-            return f"its log says {line!r}"
-    return None
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def answers_ping(host, port):
-    try:
-        with socket.create_connection((host, port), timeout=1) as connection:
-            connection.sendall(b"PING\r\n")
-            return connection.recv(16).startswith(b"+PONG")
-    except OSError:
-        return False
+# Ports that the suite may take for its own clients and servers. It also takes some below those it is told of.
+FIRST_PORT, PORTS_OF_PLACE, PORTS_OF_RUN, PORTS_BELOW_BASE = 21000, 4000, 200, 40
 
 
 def cut_lines(tree, cut):
@@ -177,7 +132,7 @@ def copy_of_suite(source, server_binary, arguments, way, directory):
     source = Path(source)
     if not (source / "runtest").is_file():
         raise CannotRun(f"no runtest in {source}: not an unpacked source of redis")
-    tree = Path(directory) / "suite"
+    tree = Path(directory)
     tree.mkdir()
     for name in ("runtest", "redis.conf"):
         shutil.copy2(source / name, tree / name)
@@ -215,29 +170,29 @@ def copy_of_suite(source, server_binary, arguments, way, directory):
     return tree
 
 
-def run_unit(tree, unit, way, address, seconds, left_out):
+def run_unit(place, unit, way, address, seconds, left_out):
     """Runs one unit; gives (names passed, names failed with the first line of why).
 
     The suite looks for a free port of its own for its test clients, closes it, and opens it again, which now and then
     fails. Then nothing has run: it is begun again, at other ports."""
     for _ in range(PORT_ATTEMPTS):
-        passed, failed = run_once(tree, unit, way, address, seconds, left_out)
+        passed, failed = run_once(place, unit, way, address, seconds, left_out)
         if passed or not any(SUITE_PORT_TAKEN in why for _, why in failed):
             break
     return passed, failed
 
 
-def run_once(tree, unit, way, address, seconds, left_out):
+def run_once(place, unit, way, address, seconds, left_out):
     tags = LEFT_OUT[way]
     if unit in KEEPS_SLOW:
         tags = tags.replace("-slow ", "")
-    command = ["./runtest", "--durable", "--clients", "1", "--baseport", str(random.randrange(21000, 31000, 100)),
-               "--tags", tags, "--single", unit if "/" in unit and not unit.startswith("type") else f"unit/{unit}"]
+    file = unit if "/" in unit and not unit.startswith("type") else f"unit/{unit}"
+    command = ["./runtest", "--durable", "--clients", "1", *place.ports(), "--tags", tags, "--single", file]
     for name in left_out:
         command += ["--skiptest", name]
     if address:
         command += ["--host", address[0], "--port", str(address[1])]
-    process = subprocess.Popen(command, cwd=tree, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+    process = subprocess.Popen(command, cwd=place.tree, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                stderr=subprocess.STDOUT, start_new_session=True)
     try:
         output, _ = process.communicate(timeout=seconds)
@@ -252,9 +207,11 @@ def run_once(tree, unit, way, address, seconds, left_out):
         result = RESULT.match(line)
         if result and result[1] == "ok":
             passed.append(re.sub(r" \(\d+ ms\)$", "", result[2]))
+        elif result and result[1] == "err" and not OF_FILE.search(result[2]):
+            continue  # What an exception said; the test that it ended is named in the next one.
         elif result:
             detail = lines[number + 1] if number + 1 < len(lines) else ""
-            failed.append((re.sub(r" in tests/\S+$", "", result[2]), detail.strip()[:160]))
+            failed.append((OF_FILE.sub("", result[2]), detail.strip()[:160]))
         elif re.match(r"\[\d+/\d+ done\]", line):
             done = True
     if not in_time:
@@ -264,60 +221,91 @@ def run_once(tree, unit, way, address, seconds, left_out):
     return passed, failed
 
 
-def print_reasons(known, left_out, passed, failed):
-    """Names each test that did not pass, and why."""
-    for name, detail in failed:
-        if name in known:
-            print(f"    {name}: {known[name]}", flush=True)
-        else:
-            print(f"    NEW {name}" + (f"\n        {detail}" if detail else ""), flush=True)
-    for name, reason in left_out.items():
-        print(f"    {name}: left out, {reason}", flush=True)
-    # Of several tests of one name, some may pass.
-    for name in sorted(set(known) & set(passed) - {name for name, _ in failed}):
-        print(f"    PASSES, so that {KNOWN_FILE.name} is out of date: {name}", flush=True)
+@dataclass
+class Place:
+    """Where one unit at a time is run."""
+
+    tree: Path
+    first_port: int
+
+    def ports(self):
+        """Where the suite looks for ports of its own: others than any other place's, and than those of the unit before."""
+        at = self.first_port + random.randrange(0, PORTS_OF_PLACE, PORTS_OF_RUN)
+        return ["--baseport", str(at), "--portcount", str(PORTS_OF_RUN - PORTS_BELOW_BASE)]
+
+
+def places(options, way, known, directory):
+    """As many places as units run at once."""
+    free = queue.SimpleQueue()
+    for number in range(options.at_once):
+        tree = copy_of_suite(options.source, options.server_bin, options.server_arg, way, Path(directory) / str(number))
+        cut_lines(tree, known["cut"])
+        strip(tree, known["stripped"])
+        free.put(Place(tree, FIRST_PORT + number * PORTS_OF_PLACE))
+    return free
+
+
+@dataclass
+class Run:
+    """What came of a unit."""
+
+    passed: list
+    failed: list
+    seconds: float
+    faults: list
+
+
+def run_at(place, unit, options, way, left_out):
+    """Runs a unit at a place, in the shared way against a server of its own unless there is one already."""
+    started = time.monotonic()
+    server, faults = None, []
+    try:
+        address = options.address
+        if way != "own" and not address:
+            server = Server(options.server_bin, options.server_arg, place.tree)
+            address = ("127.0.0.1", server.port)
+        passed, failed = run_unit(place, unit, way, address if way != "own" else None, options.seconds, left_out)
+        if server and server.died():
+            failed.append(("(the server died)", server.log_path.read_text(errors="replace")[-600:]))
+    finally:
+        faults = [server.stop()] if server else [suites.fault_in(log) for log in sorted((place.tree / "tests" / "tmp").glob("server*/std*"))]
+    return Run(passed, failed, time.monotonic() - started, [fault for fault in faults if fault])
 
 
 def run_all(options, directory):
-    way = "own" if options.own else "shared"
-    tree = copy_of_suite(options.source, options.server_bin, options.server_arg, way, directory)
-    floors = json.loads(FLOOR_FILE.read_text()) if FLOOR_FILE.exists() else {}
-    floor_of_way = floors.setdefault(way, {})
+    if not options.source:
+        raise CannotRun("--source is needed")
+    if not options.server_bin and (options.own or not options.address):
+        raise CannotRun("--server-bin is needed (or --address)")
+    way = "own" if options.own else "without_debug" if options.without_debug else "shared"
+    all_floors = json.loads(FLOOR_FILE.read_text())
+    floors = suites.Floors(all_floors.setdefault(way, {}), options.raise_floor)
     known = json.loads(KNOWN_FILE.read_text())
-    cut_lines(tree, known["cut"])
-    strip(tree, known["stripped"])
-    units = options.units or DEFAULT_UNITS[way]
-    below, rows = [], []
-    for unit in units:
-        started = time.monotonic()
-        server = None
+    free = places(options, way, known, directory)
+
+    def run(unit):
+        place = free.get()
         try:
-            address = options.address
-            if way == "shared" and not address:
-                server = Server(options.server_bin, options.server_arg, directory)
-                address = ("127.0.0.1", server.port)
-            left_out = known["left_out"].get(unit, {})
-            passed, failed = run_unit(tree, unit, way, address if way == "shared" else None, options.seconds, left_out)
-            if server and server.died():
-                failed.append(("(the server died)", server.log_path.read_text(errors="replace")[-600:]))
+            return run_at(place, unit, options, way, known["left_out"].get(unit, {}))
         finally:
-            faults = [server.stop()] if server else [fault_in(log) for log in sorted((tree / "tests" / "tmp").glob("server*/std*"))]
-        below.extend(f"{unit}: {fault}" for fault in faults if fault)
+            free.put(place)
+
+    below, totals = [], [0, 0, 0]
+    for unit, one in suites.side_by_side(run, options.parts or DEFAULT_UNITS.get(way) or list(DENOMINATORS[way]), options.at_once):
         of = DENOMINATORS[way].get(unit)
-        floor = floor_of_way.get(unit, 0)
-        rows.append((unit, len(passed), len(failed), of))
-        print(f"{unit:24} passed {len(passed):4}  failed {len(failed):3}  of {of if of is not None else '?':>4}"
-              f"  floor {floor:4}  {time.monotonic() - started:5.1f} s", flush=True)
-        print_reasons(known["fails"].get(unit, {}), left_out, passed, failed)
-        if len(passed) < floor:
-            below.append(f"{unit}: {len(passed)} passed, the floor is {floor}")
-        elif options.raise_floor and len(passed) > floor:
-            floor_of_way[unit] = len(passed)
-    total = sum(row[1] for row in rows)
-    of_redis = sum(row[3] or 0 for row in rows)
-    print(f"{'all':24} passed {total:4}  failed {sum(row[2] for row in rows):3}  of {of_redis:4}")
+        totals = [total + more for total, more in zip(totals, (len(one.passed), len(one.failed), of or 0))]
+        print(f"{unit:24} passed {len(one.passed):4}  failed {len(one.failed):3}  of {of if of is not None else '?':>4}"
+              f"  floor {floors.of(unit):4}  {one.seconds:5.1f} s", flush=True)
+        suites.print_reasons(known["fails"].get(unit, {}), one.passed, one.failed, KNOWN_FILE)
+        for name, reason in known["left_out"].get(unit, {}).items():
+            print(f"    {name}: left out, {reason}", flush=True)
+        for name, reason in known["not_run"].get(unit, {}).items():
+            print(f"    {name}: not run, {reason}", flush=True)
+        below.extend(f"{unit}: {fault}" for fault in one.faults)
+        below.extend(floors.hold(unit, len(one.passed)))
+    print(f"{'all':24} passed {totals[0]:4}  failed {totals[1]:3}  of {totals[2]:4}")
     if options.raise_floor:
-        ordered = {name: dict(sorted(floors[name].items())) for name in sorted(floors)}
+        ordered = {name: dict(sorted(all_floors[name].items())) for name in sorted(all_floors)}
         FLOOR_FILE.write_text(json.dumps(ordered, indent=2) + "\n")
     return below
 
@@ -331,31 +319,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--source", default=os.environ.get("REDIS_SUITE_SOURCE"),
                         help="unpacked source of redis 7.0.15 (or REDIS_SUITE_SOURCE)")
-    parser.add_argument("--server-bin", default=os.environ.get("LARDER_SERVER_BIN"),
-                        help="the server to start (or LARDER_SERVER_BIN)")
-    parser.add_argument("--server-arg", action="append", default=[],
-                        help="a further argument for the server; repeat for several: --server-arg=--cores --server-arg=2")
     parser.add_argument("--address", type=address_of, help="HOST:PORT of a server that runs already")
     parser.add_argument("--own", action="store_true", help="let the suite start its servers itself")
-    parser.add_argument("--seconds", type=int, default=180, help="time limit of a unit")
-    parser.add_argument("--raise-floor", action="store_true", help="write higher floors where this run passed more")
-    parser.add_argument("units", nargs="*", metavar="UNIT", help="for instance type/string")
+    parser.add_argument("--without-debug", action="store_true",
+                        help="leave out what needs DEBUG, in all units that a shared server can run: 1739 tests, for a figure to compare")
+    suites.add_arguments(parser, "unit", "type/string")
     options = parser.parse_args()
-    try:
-        if not options.source:
-            raise CannotRun("--source is needed")
-        if not options.server_bin and (options.own or not options.address):
-            raise CannotRun("--server-bin is needed (or --address)")
-        if options.server_bin:
-            options.server_bin = os.path.abspath(options.server_bin)
-        with tempfile.TemporaryDirectory(prefix="larder-redis-suite-") as directory:
-            below = run_all(options, directory)
-    except CannotRun as why:
-        print(f"cannot run Redis's suite: {why}", file=sys.stderr)
-        return 2
-    for line in below:
-        print(f"BELOW THE FLOOR  {line}", file=sys.stderr)
-    return 1 if below else 0
+    if options.address:
+        options.at_once = 1
+    with tempfile.TemporaryDirectory(prefix="larder-redis-suite-") as directory:
+        return suites.status_of(lambda: run_all(options, directory), "Redis's suite")
 
 
 if __name__ == "__main__":

@@ -53,16 +53,17 @@ pub use list::End;
 pub use raw::Buffer;
 pub use shard::{
     Access, BeforeChange, DeadlineStats, Entries, Evicted, EvictionOptions, ExpireStats, Fate,
-    Field, FieldAhead, HashMut, HashRef, ListMut, ListRef, LooseId, Member, MemberAhead,
-    MembersRef, MemoryUsage, PartFrom, PartOf, ScanCursor, Scored, SetMut, SetRef, Shard,
-    ShardOptions, SortedSetMut, SortedSetRef, Stored, StreamMut, TtlChange, Undo, Upcoming,
+    Field, FieldAhead, HashMut, HashRef, IsWanted, KeysAsOf, ListMut, ListRef, LooseId, Member,
+    MemberAhead, MembersRef, MemoryUsage, PartFrom, PartOf, ScanCursor, Scored, SetMut, SetRef,
+    Shard, ShardOptions, SortedSetMut, SortedSetRef, Stored, StreamMut, TtlChange, Undo, Upcoming,
     members_of_part, scored_of_part, write_member, write_scored,
 };
 pub use sorted::{Bound, Side};
 pub use spiral::Intent;
 pub use stream::{
-    ConsumerRef, Fields, FieldsIter, GroupProgress, GroupRef, PendingRef, StreamChange,
-    StreamChangeOf, StreamEntry, StreamId, StreamMarks, StreamRef, Together, TrimBy, TrimTo,
+    ConsumerRef, Fields, FieldsIter, GivenEntries, GroupProgress, GroupRef, PendingRef,
+    ProducerRef, StreamChange, StreamChangeOf, StreamEntry, StreamId, StreamMarks, StreamRef,
+    Together, TrimBy, TrimPlan, TrimTo,
 };
 pub use subscribers::SubscriberId;
 pub use thresholds::{ListThreshold, StreamNodeLimits, StreamProduction, Thresholds};

@@ -74,69 +74,6 @@ pub fn rpush(number: usize) -> Vec<u8> {
 pub const HANDED_OVER_BYTES: usize =
     b"*2\r\n$16\r\n".len() + KEY_BYTES + b"\r\n$16\r\n".len() + ELEMENT.len() + 2;
 
-/// `command`, of a set and its member number `number`, as a client sends it.
-pub fn of_member(command: &str, number: usize) -> Vec<u8> {
-    encode_command([command.as_bytes(), b"set", &key(number)].into_iter())
-}
-
-/// `XADD` of entry number `number` of a stream, with two fields, as a client sends it. Entries come a few milliseconds apart.
-pub fn xadd(number: usize) -> Vec<u8> {
-    let (id, value) = (
-        entry_id(number),
-        format!("{:08}", number * 7919 % 100_000_000),
-    );
-    let words = [
-        "XADD",
-        "stream",
-        &id,
-        "temperature",
-        &value,
-        "humidity",
-        &value,
-    ];
-    encode_command(words.into_iter().map(str::as_bytes))
-}
-
-/// The id of an entry of the stream.
-fn entry_id(number: usize) -> String {
-    format!(
-        "{}-{}",
-        1_700_000_000_000 + number as u64 / 3 * 5,
-        number % 3
-    )
-}
-
-/// `XRANGE` of ten entries from a number on.
-pub fn xrange(number: usize) -> Vec<u8> {
-    let words = ["XRANGE", "stream", &entry_id(number), "+", "COUNT", "10"];
-    encode_command(words.into_iter().map(str::as_bytes))
-}
-
-/// `XGROUP CREATE` of a group that has yet to be given all.
-pub fn xgroup() -> Vec<u8> {
-    let words = ["XGROUP", "CREATE", "stream", "group", "0"];
-    encode_command(words.into_iter().map(str::as_bytes))
-}
-
-/// `XREADGROUP` of one entry, and `XACK` of it, which is that of a number.
-pub fn take_and_acknowledge(number: usize) -> Vec<u8> {
-    let take = [
-        "XREADGROUP",
-        "GROUP",
-        "group",
-        "me",
-        "COUNT",
-        "1",
-        "STREAMS",
-        "stream",
-        ">",
-    ];
-    let acknowledge = ["XACK", "stream", "group", &entry_id(number)];
-    let take = encode_command(take.into_iter().map(str::as_bytes));
-    let acknowledge = encode_command(acknowledge.into_iter().map(str::as_bytes));
-    [take, acknowledge].concat()
-}
-
 /// A script that reads its first key and writes its last.
 pub const SCRIPT: &str =
     "local value = redis.call('GET', KEYS[1]) redis.call('SET', KEYS[#KEYS], ARGV[1]) return value";

@@ -1,4 +1,5 @@
-//! The programs of this workspace that tests run, brought up to date by cargo once per process and program.
+//! The programs of this workspace that tests run, brought up to date by cargo once per process and program, unless the environment names
+//! one: built alone, a program has its dependencies built anew, with the features that it asks for by itself.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -13,29 +14,34 @@ use crate::Outcome;
 pub fn larder_server() -> Outcome<PathBuf> {
     static PROGRAM: OnceLock<Outcome<PathBuf>> = OnceLock::new();
     PROGRAM
-        .get_or_init(|| match std::env::var_os("LARDER_SERVER_BIN") {
-            Some(path) => {
-                let path = PathBuf::from(path);
-                path.canonicalize()
-                    .map_err(|why| format!("LARDER_SERVER_BIN, {}: {why}", path.display()))
-            }
-            None => build("larder-server", "larder-server"),
-        })
+        .get_or_init(|| given_or_built("LARDER_SERVER_BIN", "larder-server"))
         .clone()
 }
 
-/// The load generator.
+/// The load generator: `LARDER_BENCH_BIN`, or the workspace's own.
 ///
 /// # Errors
 /// When it cannot be built.
 pub fn larder_bench() -> Outcome<PathBuf> {
     static PROGRAM: OnceLock<Outcome<PathBuf>> = OnceLock::new();
     PROGRAM
-        .get_or_init(|| build("larder-bench", "larder-bench"))
+        .get_or_init(|| given_or_built("LARDER_BENCH_BIN", "larder-bench"))
         .clone()
 }
 
-fn build(package: &str, program: &str) -> Outcome<PathBuf> {
+/// The program that a variable of the environment names, or that of a package of the same name.
+fn given_or_built(variable: &str, program: &str) -> Outcome<PathBuf> {
+    match std::env::var_os(variable) {
+        Some(path) => {
+            let path = PathBuf::from(path);
+            path.canonicalize()
+                .map_err(|why| format!("{variable}, {}: {why}", path.display()))
+        }
+        None => build(program),
+    }
+}
+
+fn build(program: &str) -> Outcome<PathBuf> {
     let own = std::env::current_exe().map_err(|why| why.to_string())?;
     // target/PROFILE/deps/test-binary or target/PROFILE/binary
     let profile_dir = own
@@ -56,7 +62,7 @@ fn build(package: &str, program: &str) -> Outcome<PathBuf> {
             "build",
             "--quiet",
             "--package",
-            package,
+            program,
             "--bin",
             program,
             "--profile",

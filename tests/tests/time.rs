@@ -364,6 +364,12 @@ fn at_deadlines(
     mut read: impl FnMut(&Deadline) -> bool,
 ) {
     let mut setter = server.connect().unwrap();
+    if is_redis(server) {
+        // Since 7.2 its hand removes keys in the millisecond of their deadline, in which commands still find them: of eight keys it may
+        // have removed some.
+        let reply = setter.call(&["DEBUG", "SET-ACTIVE-EXPIRE", "0"]);
+        assert_eq!(reply.unwrap(), Reply::Status(b"OK".to_vec()));
+    }
     let names = keys_round(cores, DEADLINE_KEYS, &format!("deadline:{thread}"));
     for round in 0_usize.. {
         if !goes_on() {

@@ -80,9 +80,10 @@ fn highest(registers: [u8; 8], others: [u8; 8]) -> [u8; 8] {
 
 /// Takes the higher of each register and the packed one.
 pub(super) fn merge(registers: &mut [u8; REGISTERS], packed: &[u8]) {
-    let taken = raw::merge_packed(registers, packed);
-    let (registers, _) = registers[taken..].as_chunks_mut::<8>();
-    let packed = &packed[taken / GROUP_REGISTERS * GROUP_BYTES..];
+    if raw::merge_packed(registers, packed) {
+        return;
+    }
+    let (registers, _) = registers.as_chunks_mut::<8>();
     for (registers, packed) in registers.iter_mut().zip(packed.as_chunks().0) {
         *registers = highest(*registers, unpack(packed));
     }
@@ -90,9 +91,10 @@ pub(super) fn merge(registers: &mut [u8; REGISTERS], packed: &[u8]) {
 
 /// Packs registers.
 pub(super) fn pack(registers: &[u8; REGISTERS], into: &mut [u8]) {
-    let taken = raw::pack(registers, into);
-    let (registers, _) = registers[taken..].as_chunks();
-    let into = &mut into[taken / GROUP_REGISTERS * GROUP_BYTES..];
+    if raw::pack(registers, into) {
+        return;
+    }
+    let (registers, _) = registers.as_chunks();
     for (into, registers) in into.as_chunks_mut().0.iter_mut().zip(registers) {
         *into = packed(registers);
     }

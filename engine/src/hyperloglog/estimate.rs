@@ -3,12 +3,47 @@
 //! Otmar Ertl, "New cardinality estimation algorithms for HyperLogLog sketches", arXiv:1702.01284, algorithm 6. The operations on floating
 //! point numbers, and their order, are Redis's: estimates are kept in values that other servers read, and are the same to the last one.
 //!
-//! Registers are counted in pairs, since one after the other they mostly have the same few ranks, and a counter that was just written is
-//! waited for. A pair of packed registers is twelve bits and the number of its counter; in the end the counters of all pairs with a rank
-//! are added up, a row or a column of a table of 64 by 64.
+//! *Weighed*: what is added up is 2^-r for each register that is r. Where the machine can it takes 32 registers at once
+//! (`raw/registers.rs`), as integers. Up to the rank of 39, which one of 2^39 elements exceeds, the sum has 53 bits at most, so that
+//! floating point numbers would lose none of them either, in whatever order they are added: it is the same sum.
+//!
+//! *Counted*, otherwise: how many registers have each rank. They are counted in pairs, since one after the other they mostly have the same
+//! few ranks, and a counter that was just written is waited for. In the end the counters of all pairs with a rank are added up, a row or a
+//! column of a table of 64 by 64.
 
 use super::sparse::Run;
 use super::{RANK_MAX, REGISTER_BITS, REGISTER_VALUES, REGISTERS};
+use crate::raw::{self, Weighed};
+
+/// Registers, as a number of the formula.
+const COUNT: f64 = REGISTERS as f64;
+
+/// The estimate of registers of a byte each.
+pub(super) fn estimate(registers: &[u8; REGISTERS]) -> u64 {
+    raw::weigh(registers).map_or_else(
+        || {
+            let mut histogram = Histogram::default();
+            histogram.add_bytes(registers);
+            histogram.estimate()
+        },
+        estimate_weighed,
+    )
+}
+
+/// The estimate of registers none of which has the highest rank.
+fn estimate_weighed(Weighed { zeros, weight }: Weighed) -> u64 {
+    /// What a register of rank zero would weigh.
+    const UNIT: f64 = (1u64 << raw::WEIGHED_MAX) as f64;
+    estimate_of(zeros, weight as f64 / UNIT)
+}
+
+/// The estimate, of how many registers are zero and the sum of 2^-r of the others.
+fn estimate_of(zeros: u32, sum: f64) -> u64 {
+    /// 1 / (2 ln 2).
+    const ALPHA: f64 = 0.721_347_520_444_481_7;
+    let z = sum + COUNT * sigma(f64::from(zeros) / COUNT);
+    rounded(ALPHA * COUNT * COUNT / z)
+}
 
 /// How many registers have each value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,20 +68,6 @@ impl Histogram {
     /// Counts the registers of a run.
     pub(super) fn add(&mut self, run: Run) {
         self.0[usize::from(run.value)] += run.count as u32;
-    }
-
-    /// Counts packed registers.
-    pub(super) fn add_packed(&mut self, packed: &[u8]) {
-        const PAIR: u64 = (1 << (2 * REGISTER_BITS)) - 1;
-        let mut pairs: Pairs = [0; REGISTER_VALUES * REGISTER_VALUES];
-        for bytes in packed.as_chunks::<6>().0 {
-            let [a, b, c, d, e, f] = *bytes;
-            let bits = u64::from_le_bytes([a, b, c, d, e, f, 0, 0]);
-            for pair in 0..4 {
-                pairs[(bits >> (pair * 2 * REGISTER_BITS) & PAIR) as usize] += 1;
-            }
-        }
-        self.add_pairs(&pairs);
     }
 
     /// Counts registers of a byte each.
@@ -86,17 +107,13 @@ impl Histogram {
 
     /// The estimate.
     pub(super) fn estimate(&self) -> u64 {
-        /// 1 / (2 ln 2).
-        const ALPHA: f64 = 0.721_347_520_444_481_7;
-        const COUNT: f64 = REGISTERS as f64;
         let highest = COUNT - f64::from(self.0[RANK_MAX]);
         let mut z = COUNT * tau(highest / COUNT);
         for &count in self.0[1..RANK_MAX].iter().rev() {
             z += f64::from(count);
             z *= 0.5;
         }
-        z += COUNT * sigma(f64::from(self.0[0]) / COUNT);
-        rounded(ALPHA * COUNT * COUNT / z)
+        estimate_of(self.0[0], z)
     }
 }
 

@@ -15,13 +15,14 @@
 
 mod dense;
 mod estimate;
+mod many;
 mod murmur;
+mod skip;
 mod sparse;
 #[cfg(test)]
 mod tests;
 
 use crate::raw;
-pub use sparse::Place;
 
 use estimate::Histogram;
 use murmur::murmur64a;
@@ -95,53 +96,9 @@ impl Rank {
     }
 }
 
-/// Where an element changes a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Raises {
-    /// Nowhere: its register has its rank already.
-    Not,
-    /// In its register, of a dense value.
-    Dense,
-    /// In a run of a sparse one, for [`add_at`].
-    Sparse(Place),
-}
-
-/// Where an element of `rank` changes `value`, whose header is one and says that it is written so.
-///
-/// # Errors
-/// The registers of a sparse value are corrupt.
-#[inline]
-pub fn raises(value: &[u8], representation: Representation, rank: Rank) -> Result<Raises, Corrupt> {
-    match representation {
-        Representation::Dense => {
-            let register = dense::register(&value[HEADER_BYTES..], rank.register.into());
-            Ok(match register < rank.rank {
-                true => Raises::Dense,
-                false => Raises::Not,
-            })
-        }
-        // Whether the runs come to all registers is seen when they are unpacked.
-        Representation::Sparse => {
-            let place = sparse::place_of(value, rank.register()).ok_or(Corrupt)?;
-            Ok(match place.run.value < rank.rank {
-                true => Raises::Sparse(place),
-                false => Raises::Not,
-            })
-        }
-    }
-}
-
-/// Adds to a sparse `value` an element of `rank`, which [`raises`] it there. As [`add`].
-///
-/// # Errors
-/// The registers are corrupt; then nothing has changed.
-pub fn add_at(
-    value: &mut Vec<u8>,
-    place: Place,
-    rank: Rank,
-    sparse_max_bytes: u64,
-) -> Result<bool, Corrupt> {
-    sparse::raise_at(value, place, rank, sparse_max_bytes)
+/// Whether an element of `rank` changes a register of a dense `value`.
+pub fn raises(value: &[u8], rank: Rank) -> bool {
+    dense::register(&value[HEADER_BYTES..], rank.register.into()) < rank.rank
 }
 
 /// How the registers of `value` are written, if its header is one.
@@ -176,13 +133,19 @@ pub fn kept_count(value: &[u8]) -> Option<u64> {
 /// # Errors
 /// The registers of a sparse value are corrupt.
 pub fn count(value: &[u8]) -> Result<u64, Corrupt> {
-    let mut histogram = Histogram::default();
     match representation(value) {
-        Some(Representation::Dense) => histogram.add_packed(&value[HEADER_BYTES..]),
-        Some(Representation::Sparse) => sparse::for_each_run(value, |run| histogram.add(run))?,
-        None => return Err(Corrupt),
+        Some(Representation::Dense) => {
+            let mut registers = Lines([0; REGISTERS]);
+            dense::merge(&mut registers.0, &value[HEADER_BYTES..]);
+            Ok(estimate::estimate(&registers.0))
+        }
+        Some(Representation::Sparse) => {
+            let mut histogram = Histogram::default();
+            sparse::for_each_run(value, |run| histogram.add(run))?;
+            Ok(histogram.estimate())
+        }
+        None => Err(Corrupt),
     }
-    Ok(histogram.estimate())
 }
 
 /// The bytes to write so that a value keeps `count`, and where.
@@ -221,6 +184,107 @@ pub fn dense_changes(value: &[u8], ranks: &mut [Rank]) -> (Vec<(usize, [u8; 3])>
         }
     }
     (changes, raised)
+}
+
+/// What comes of adding elements to a sparse value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Added {
+    /// The value, if a register has changed. It keeps no estimate.
+    pub value: Option<Vec<u8>>,
+    /// How many of the elements changed a register when they came one after the other.
+    pub raised: u64,
+    /// Whether the registers were found corrupt where an element has its own: those before it are added.
+    pub is_corrupt: bool,
+}
+
+/// Adds elements of `ranks` to a sparse `value`, one after the other. As [`add`].
+pub fn add_to_sparse(
+    value: &[u8],
+    ranks: impl ExactSizeIterator<Item = Rank>,
+    sparse_max_bytes: u64,
+) -> Added {
+    let mut adding = Adding {
+        was: value,
+        value: None,
+        raised: 0,
+        sparse_max_bytes,
+    };
+    let added = if ranks.len() < many::MANY {
+        adding.add_each(ranks)
+    } else {
+        adding.add_many(&ranks.collect::<Vec<_>>())
+    };
+    let Adding {
+        mut value, raised, ..
+    } = adding;
+    if let Some(value) = &mut value {
+        forget_count(value);
+    }
+    Added {
+        value,
+        raised,
+        is_corrupt: added.is_err(),
+    }
+}
+
+/// A value to which elements are being added. Nothing is copied for elements that change nothing.
+struct Adding<'v> {
+    was: &'v [u8],
+    value: Option<Vec<u8>>,
+    raised: u64,
+    sparse_max_bytes: u64,
+}
+
+impl Adding<'_> {
+    fn value(&self) -> &[u8] {
+        self.value.as_deref().unwrap_or(self.was)
+    }
+
+    /// Adds elements together, as many at a time as surely leave the value sparse.
+    fn add_many(&mut self, mut ranks: &[Rank]) -> Result<(), Corrupt> {
+        while !ranks.is_empty() {
+            let value = self.value();
+            let room = many::room(value.len(), self.sparse_max_bytes);
+            let (next, others) = ranks.split_at(room.max(many::MANY).min(ranks.len()));
+            let is_sparse = representation(value) == Some(Representation::Sparse);
+            let together = (is_sparse && (many::MANY..=room).contains(&next.len()))
+                .then(|| many::raise_all(value, next));
+            match together.flatten() {
+                Some((value, raised)) => {
+                    self.value = value.or(self.value.take());
+                    self.raised += raised;
+                }
+                None => self.add_each(next.iter().copied())?,
+            }
+            ranks = others;
+        }
+        Ok(())
+    }
+
+    fn add_each(&mut self, ranks: impl Iterator<Item = Rank>) -> Result<(), Corrupt> {
+        for rank in ranks {
+            self.raised += u64::from(self.add(rank)?);
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, rank: Rank) -> Result<bool, Corrupt> {
+        /// Bytes that a value mostly grows by with an element, at most.
+        const GROWTH_BYTES: usize = 8;
+        if let Some(value) = &mut self.value {
+            return add(value, rank, self.sparse_max_bytes);
+        }
+        // Whether the runs come to all registers is seen when they are unpacked.
+        let place = sparse::place_of(self.was, rank.register()).ok_or(Corrupt)?;
+        if place.run.value >= rank.rank {
+            return Ok(false);
+        }
+        let mut value = Vec::with_capacity(self.was.len() + GROWTH_BYTES);
+        value.extend_from_slice(self.was);
+        let is_raised = sparse::raise_at(&mut value, place, rank, self.sparse_max_bytes)?;
+        self.value = Some(value);
+        Ok(is_raised)
+    }
 }
 
 /// Adds an element of `rank` to `value`, whose header is one: whether that changed a register. A sparse value that would have more than
@@ -263,18 +327,23 @@ pub fn allow_vectors(allowed: bool) -> bool {
 
 /// All registers, a byte each.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Registers(Box<[u8; REGISTERS]>);
+pub struct Registers(Box<Lines>);
+
+/// Bytes that begin with a cache line, since what is taken many at once would often lie in two.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[repr(align(64))]
+struct Lines([u8; REGISTERS]);
 
 impl Default for Registers {
     fn default() -> Self {
-        Self(Box::new([0; REGISTERS]))
+        Self(Box::new(Lines([0; REGISTERS])))
     }
 }
 
 impl Registers {
     /// The registers in the order of their numbers.
     pub fn bytes(&self) -> &[u8; REGISTERS] {
-        &self.0
+        &self.0.0
     }
 
     /// Takes the higher of each register and that of `value`, whose header is one.
@@ -284,7 +353,7 @@ impl Registers {
     pub fn merge(&mut self, value: &[u8]) -> Result<(), Corrupt> {
         match representation(value) {
             Some(Representation::Dense) => {
-                dense::merge(&mut self.0, &value[HEADER_BYTES..]);
+                dense::merge(&mut self.0.0, &value[HEADER_BYTES..]);
                 Ok(())
             }
             Some(Representation::Sparse) => {
@@ -294,7 +363,7 @@ impl Registers {
                     if run.value > 0 {
                         // Four at most: by number, since what makes many faster makes few slower.
                         for register in next..end {
-                            self.0[register] = run.value.max(self.0[register]);
+                            self.0.0[register] = run.value.max(self.0.0[register]);
                         }
                     }
                     next = end;
@@ -306,16 +375,14 @@ impl Registers {
 
     /// Takes the higher of each register and that of `others`.
     pub fn merge_with(&mut self, others: &Self) {
-        for (register, other) in self.0.iter_mut().zip(others.bytes()) {
+        for (register, other) in self.0.0.iter_mut().zip(others.bytes()) {
             *register = (*register).max(*other);
         }
     }
 
     /// How many elements they stand for.
     pub fn count(&self) -> u64 {
-        let mut histogram = Histogram::default();
-        histogram.add_bytes(&self.0);
-        histogram.estimate()
+        estimate::estimate(self.bytes())
     }
 
     /// A dense value of these registers with the header of `value`.
@@ -323,12 +390,12 @@ impl Registers {
         let mut dense = vec![0; DENSE_BYTES];
         dense[..HEADER_BYTES].copy_from_slice(&value[..HEADER_BYTES]);
         dense[ENCODING_AT] = DENSE;
-        dense::pack(&self.0, &mut dense[HEADER_BYTES..]);
+        dense::pack(self.bytes(), &mut dense[HEADER_BYTES..]);
         dense
     }
 
-    /// What `value`, whose header is one and whose registers are all taken in, is to become: with `is_dense` a dense value; otherwise
-    /// one to which an element was added for each register that is not zero, in the order of their numbers.
+    /// What `value`, whose header is one and whose registers are all taken in, is to become: with `is_dense`, or if it is dense, a dense
+    /// value; otherwise one to which an element was added for each register that is not zero, in the order of their numbers.
     ///
     /// # Errors
     /// The registers of `value` are corrupt.
@@ -338,16 +405,26 @@ impl Registers {
         is_dense: bool,
         sparse_max_bytes: u64,
     ) -> Result<Vec<u8>, Corrupt> {
-        if is_dense {
+        if is_dense || representation(value) == Some(Representation::Dense) {
             let mut merged = self.as_dense(value);
             forget_count(&mut merged);
             return Ok(merged);
         }
-        let mut merged = value.to_vec();
-        for (register, &rank) in self.0.iter().enumerate().filter(|(_, rank)| **rank > 0) {
-            let register = register as u16;
-            add(&mut merged, Rank { register, rank }, sparse_max_bytes)?;
+        let ranks = self
+            .bytes()
+            .iter()
+            .enumerate()
+            .filter(|(_, rank)| **rank > 0);
+        let ranks = ranks.map(|(register, &rank)| Rank {
+            register: register as u16,
+            rank,
+        });
+        let ranks: Vec<Rank> = ranks.collect();
+        let added = add_to_sparse(value, ranks.into_iter(), sparse_max_bytes);
+        if added.is_corrupt {
+            return Err(Corrupt);
         }
+        let mut merged = added.value.unwrap_or_else(|| value.to_vec());
         forget_count(&mut merged);
         Ok(merged)
     }
@@ -358,11 +435,12 @@ impl TryFrom<&[u8]> for Registers {
 
     /// What [`Registers::bytes`] has given.
     fn try_from(bytes: &[u8]) -> Result<Self, Corrupt> {
-        let bytes: Box<[u8; REGISTERS]> =
-            Box::<[u8]>::from(bytes).try_into().map_err(|_| Corrupt)?;
+        let bytes: &[u8; REGISTERS] = bytes.try_into().map_err(|_| Corrupt)?;
         let is_possible = bytes
             .iter()
             .all(|&byte| usize::from(byte) < REGISTER_VALUES);
-        is_possible.then_some(Self(bytes)).ok_or(Corrupt)
+        is_possible
+            .then(|| Self(Box::new(Lines(*bytes))))
+            .ok_or(Corrupt)
     }
 }

@@ -11,14 +11,15 @@
 use std::fmt::Write;
 use std::ops::Range;
 
+use super::skip::skip;
 use super::{Corrupt, HEADER_BYTES, REGISTERS, Rank, add, to_dense};
 
 /// Registers of the longest run of zeros in one byte.
 const ZEROS_MAX: usize = 64;
 /// Registers of the longest run of others.
-const VALUES_MAX: usize = 4;
+pub(super) const VALUES_MAX: usize = 4;
 /// The highest value of such a run.
-const VALUE_MAX: u8 = 32;
+pub(super) const VALUE_MAX: u8 = 32;
 /// Runs that are looked at for neighbours to join.
 const JOIN_RUNS: usize = 5;
 
@@ -28,7 +29,7 @@ pub(super) struct Run {
     pub(super) value: u8,
     pub(super) count: usize,
     /// Bytes it takes. The second one of the last run may be missing, and counts as zero.
-    bytes: usize,
+    pub(super) bytes: usize,
 }
 
 /// What the first byte of a run says: its registers, but for what a second byte adds, and their value.
@@ -66,7 +67,7 @@ static FIRSTS: [First; 256] = {
 impl Run {
     /// The run at the beginning of `bytes`, and what is behind it.
     #[inline(always)]
-    fn split(bytes: &[u8]) -> Option<(Self, &[u8])> {
+    pub(super) fn split(bytes: &[u8]) -> Option<(Self, &[u8])> {
         match bytes {
             [first, second, ..] => {
                 let run = Self::of(*first, *second);
@@ -99,7 +100,7 @@ impl Run {
 
 /// Where the register is that a run has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub(super) struct Place {
     pub(super) run: Run,
     /// Where the run is in the value, and the one before, if there is one.
     at: usize,
@@ -111,7 +112,10 @@ pub struct Place {
 /// Where register `index` is, if the runs of a sparse value come to it.
 #[inline]
 pub(super) fn place_of(value: &[u8], mut index: usize) -> Option<Place> {
-    let mut rest = &value[HEADER_BYTES..];
+    let runs = &value[HEADER_BYTES..];
+    let (at, before) = skip(runs, index);
+    let mut rest = &runs[at..];
+    index -= before;
     // By what was left of the value: the run before this one, if there is one.
     let mut left_before = None;
     loop {
@@ -167,7 +171,7 @@ fn each_of_zeros(count: usize, push: &mut dyn FnMut(u8)) {
 }
 
 /// The byte of a run of registers that are not zero.
-fn values(value: u8, count: usize) -> u8 {
+pub(super) fn values(value: u8, count: usize) -> u8 {
     0x80 | (value - 1) << 2 | (count - 1) as u8
 }
 

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::estimate::Histogram;
+use super::estimate::{Histogram, estimate};
 use super::*;
 
 fn of(elements: &[&str], sparse_max_bytes: u64) -> Vec<u8> {
@@ -26,6 +26,60 @@ fn rank() -> impl Strategy<Value = Rank> {
     (registers, ranks).prop_map(|(register, rank)| Rank { register, rank })
 }
 
+/// An element as most are.
+fn low_rank() -> impl Strategy<Value = Rank> {
+    (0..REGISTERS as u16, 1u8..6).prop_map(|(register, rank)| Rank { register, rank })
+}
+
+/// A sparse value that elements have made, or one made of runs in any order, which may be joined or not, and not be all registers.
+fn sparse_value() -> impl Strategy<Value = Vec<u8>> {
+    let ranks = prop_oneof![
+        prop::collection::vec(low_rank(), 0..300),
+        prop::collection::vec(rank(), 0..60)
+    ];
+    let of_elements = ranks.prop_map(|ranks| {
+        let mut value = empty();
+        for rank in ranks.into_iter().filter(|rank| rank.rank <= 32) {
+            add(&mut value, rank, 3000).unwrap();
+        }
+        value
+    });
+    let run = prop_oneof![
+        2 => (0x80u8..0x88).prop_map(|values| vec![values]),
+        1 => (0x80u8..).prop_map(|values| vec![values]),
+        1 => (0u8..0x40).prop_map(|zeros| vec![zeros]),
+        1 => (0x40u8..0x44, any::<u8>()).prop_map(|(zeros, more)| vec![zeros, more]),
+    ];
+    let runs = prop::collection::vec(run, 0..200);
+    let of_runs = (runs, 0usize..20).prop_map(|(runs, lacks)| {
+        let mut value = empty();
+        value.truncate(HEADER_BYTES);
+        value.extend(runs.concat());
+        let mut registers = 0;
+        // What is there of them is counted as far as it goes.
+        let _ = sparse::for_each_run(&value, |run| registers += run.count);
+        let lacking = REGISTERS.saturating_sub(registers);
+        // One in twenty has a register too few.
+        let zeros = lacking - usize::from(lacks == 0).min(lacking);
+        if zeros > 0 {
+            sparse::push_zeros(&mut value, zeros);
+        }
+        value
+    });
+    prop_oneof![of_elements, of_runs]
+}
+
+/// Registers with these values, in the order of a series of random numbers.
+fn scattered(values: &[u8], seed: u64) -> Registers {
+    let mut registers = Registers::default();
+    let mut state = seed | 1;
+    for register in registers.0.0.iter_mut() {
+        state = state.wrapping_mul(0xD134_2543_DE82_EF95).wrapping_add(1);
+        *register = values[(state >> 33) as usize % values.len()];
+    }
+    registers
+}
+
 proptest! {
     #[test]
     fn registers_keep_the_highest_rank_however_they_are_written(
@@ -38,19 +92,8 @@ proptest! {
             let register = &mut model[usize::from(rank.register)];
             let raises = *register < rank.rank;
             *register = rank.rank.max(*register);
-            let found = super::raises(&dense, Representation::Dense, rank).unwrap();
-            prop_assert_eq!(found != Raises::Not, raises);
-            let written = representation(&value).unwrap();
-            let found = super::raises(&value, written, rank).unwrap();
-            prop_assert_eq!(found != Raises::Not, raises);
-            if let Raises::Sparse(place) = found {
-                let mut added = value.clone();
-                prop_assert_eq!(add_at(&mut added, place, rank, sparse_max_bytes), Ok(true));
-                prop_assert_eq!(add(&mut value.clone(), rank, sparse_max_bytes), Ok(true));
-                value = added;
-            } else {
-                prop_assert_eq!(add(&mut value, rank, sparse_max_bytes), Ok(raises));
-            }
+            prop_assert_eq!(super::raises(&dense, rank), raises);
+            prop_assert_eq!(add(&mut value, rank, sparse_max_bytes), Ok(raises));
             prop_assert_eq!(add(&mut dense, rank, 0), Ok(raises));
             if representation(&value) == Some(Representation::Sparse) {
                 prop_assert!(value.len() as u64 <= sparse_max_bytes.max(18));
@@ -105,26 +148,59 @@ proptest! {
         values in prop::collection::vec(0u8..64, 1..200),
         seed in any::<u64>(),
     ) {
-        let mut registers = Registers::default();
+        let registers = scattered(&values, seed);
         let mut expected = [0u32; REGISTER_VALUES];
-        let mut state = seed | 1;
-        for register in registers.0.iter_mut() {
-            state = state.wrapping_mul(0xD134_2543_DE82_EF95).wrapping_add(1);
-            *register = values[(state >> 33) as usize % values.len()];
+        for register in registers.bytes() {
             expected[usize::from(*register)] += 1;
         }
-        let expected = expected.iter().enumerate();
-        let expected: Vec<_> = expected.filter(|(_, count)| **count > 0).collect();
+        let mut histogram = Histogram::default();
+        histogram.add_bytes(registers.bytes());
+        prop_assert_eq!(histogram.counts(), expected);
         let dense = registers.as_dense(&empty());
-        let (mut packed, mut bytes) = (Histogram::default(), Histogram::default());
-        packed.add_packed(&dense[HEADER_BYTES..]);
-        bytes.add_bytes(&registers.0);
-        for histogram in [packed, bytes] {
-            let counts = histogram.counts();
-            let counts: Vec<_> = counts.iter().enumerate().filter(|(_, count)| **count > 0).collect();
-            prop_assert_eq!(&counts, &expected);
-        }
         prop_assert_eq!(registers_of(&dense), registers);
+    }
+
+    #[test]
+    fn registers_are_estimated_alike_weighed_and_counted(
+        values in prop_oneof![
+            prop::collection::vec(0u8..24, 1..200),
+            prop::collection::vec(0u8..44, 1..200),
+            prop::collection::vec(0u8..64, 1..20),
+        ],
+        seed in any::<u64>(),
+    ) {
+        let registers = scattered(&values, seed);
+        let mut histogram = Histogram::default();
+        histogram.add_bytes(registers.bytes());
+        prop_assert_eq!(estimate(registers.bytes()), histogram.estimate());
+        prop_assert_eq!(count(&registers.as_dense(&empty())), Ok(histogram.estimate()));
+    }
+
+    #[test]
+    fn elements_added_together_leave_the_bytes_that_they_leave_one_by_one(
+        value in sparse_value(),
+        ranks in prop_oneof![
+            prop::collection::vec(rank(), 0..40),
+            prop::collection::vec(low_rank(), 0..40),
+            prop::collection::vec(low_rank(), 0..600),
+        ],
+        sparse_max_bytes in prop_oneof![Just(3000u64), 0u64..1500],
+    ) {
+        let (mut expected, mut raised, mut is_corrupt) = (value.clone(), 0, false);
+        for rank in &ranks {
+            match add(&mut expected, *rank, sparse_max_bytes) {
+                Ok(is_raised) => raised += u64::from(is_raised),
+                Err(Corrupt) => {
+                    is_corrupt = true;
+                    break;
+                }
+            }
+        }
+        forget_count(&mut expected);
+        let added = add_to_sparse(&value, ranks.iter().copied(), sparse_max_bytes);
+        prop_assert_eq!(added.is_corrupt, is_corrupt);
+        prop_assert_eq!(added.raised, raised);
+        prop_assert_eq!(added.value, (raised > 0).then_some(expected));
     }
 
     #[test]
@@ -164,6 +240,7 @@ proptest! {
         prop_assert_eq!(counted.is_ok(), to_dense(&value).is_ok());
         prop_assert_eq!(counted.is_ok(), Registers::default().merge(&value).is_ok());
         decode(&value);
+        add_to_sparse(&value, ranks.iter().copied(), 100);
         for rank in ranks {
             let before = value.clone();
             if add(&mut value, rank, 100).is_err() {
@@ -171,6 +248,36 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn many_elements_take_one_pass_over_the_runs() {
+    let ranks = |from: u32| -> Vec<Rank> {
+        let numbers = from..from + 300;
+        numbers
+            .map(|number| Rank::of(&number.to_le_bytes()))
+            .collect()
+    };
+    let (value, raised) = many::raise_all(&empty(), &ranks(0)).unwrap();
+    let (value, mut one_by_one) = (value.unwrap(), empty());
+    let each = ranks(0)
+        .into_iter()
+        .map(|rank| add(&mut one_by_one, rank, 3000));
+    assert_eq!(
+        raised,
+        each.filter(|raised| *raised == Ok(true)).count() as u64
+    );
+    assert_eq!(value, one_by_one);
+    // What changes nothing copies nothing.
+    assert_eq!(many::raise_all(&value, &ranks(0)), Some((None, 0)));
+    let (more, _) = many::raise_all(&value, &ranks(300)).unwrap();
+    assert_eq!(registers_of(&more.unwrap()), {
+        let mut registers = registers_of(&value);
+        registers
+            .merge(&many::raise_all(&empty(), &ranks(300)).unwrap().0.unwrap())
+            .unwrap();
+        registers
+    });
 }
 
 #[test]
@@ -199,9 +306,9 @@ fn only_a_header_that_redis_knows_is_one() {
 #[test]
 fn no_elements_give_registers_beyond_what_an_estimate_can_be() {
     let mut registers = Registers::default();
-    registers.0.fill(63);
+    registers.0.0.fill(63);
     assert_eq!(registers.count(), 1 << 63);
-    registers.0.fill(50);
+    registers.0.0.fill(50);
     assert_eq!(registers.count(), 1 << 63);
 }
 
@@ -229,7 +336,7 @@ fn registers_are_taken_alike_with_the_instructions_of_the_machine_and_without() 
     let mut registers = [Registers::default(), Registers::default()];
     let mut state = 1u64;
     for registers in &mut registers {
-        for register in registers.0.iter_mut() {
+        for register in registers.0.0.iter_mut() {
             state = state.wrapping_mul(0xD134_2543_DE82_EF95).wrapping_add(1);
             *register = (state >> 58) as u8;
         }
@@ -244,6 +351,10 @@ fn registers_are_taken_alike_with_the_instructions_of_the_machine_and_without() 
     });
     allow_vectors(true);
     assert_eq!(both[0], both[1]);
-    let highest = ours.0.iter().zip(theirs.0.iter()).map(|(a, b)| *a.max(b));
-    assert!(highest.eq(both[0].1.0.iter().copied()));
+    let highest = ours
+        .bytes()
+        .iter()
+        .zip(theirs.bytes())
+        .map(|(a, b)| *a.max(b));
+    assert!(highest.eq(both[0].1.bytes().iter().copied()));
 }

@@ -7,11 +7,19 @@ use super::Keyspace;
 use crate::KeyHasher;
 use crate::evict::Identity;
 use crate::memory::Memory;
+use crate::spiral::address::Position;
 use crate::spiral::entries::Entry;
 
 /// A place in a scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Cursor(pub(crate) u64);
+
+impl Cursor {
+    /// Whether a scan that goes on here has yet to come to the entries whose keys have this hash.
+    pub(crate) fn is_before(self, hash: u64) -> bool {
+        Position::of(hash).0 - Position::FIRST.0 >= self.0
+    }
+}
 
 impl Keyspace {
     /// Emits about `count` entries from `cursor` on, whole nodes; where to go on, `None` at the end.

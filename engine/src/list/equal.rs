@@ -23,10 +23,10 @@ pub(crate) struct Sweep {
 }
 
 impl Sweep {
-    /// One that takes at most `most` of `len` elements out, from this end on.
-    pub(crate) fn new(len: u32, most: u32, from: End) -> Self {
+    /// One that takes at most `most` elements out of a range, from this end on.
+    pub(crate) fn new(range: Range<u32>, most: u32, from: End) -> Self {
         Self {
-            range: 0..len,
+            range,
             from,
             left: most,
         }
@@ -129,7 +129,7 @@ impl List {
         from: End,
     ) -> u32 {
         let len = self.len();
-        let (mut sweep, mut found) = (Sweep::new(len, most, from), Vec::new());
+        let (mut sweep, mut found) = (Sweep::new(0..len, most, from), Vec::new());
         while let Some(first) = sweep.next(&ListView::Large(self, heap), element, &mut found) {
             self.remove_from_leaf(heap, first, &found);
         }

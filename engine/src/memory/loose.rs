@@ -6,6 +6,8 @@
 //! ```
 //! Nodes count as used from the beginning; a run, of the length of an item's at most, does when it is one.
 
+use std::ops::ControlFlow;
+
 use super::lists::{is_short, takes, with_room};
 use super::sorted_sets::{self, put_packed as put_packed_member};
 use super::{Memory, Named};
@@ -14,10 +16,10 @@ use crate::limits::{PACKED_HASH_MAX_BYTES, PACKED_LIST_MAX_BYTES};
 use crate::list::{End, Field, Layout, Packed, PackedMut, RUN_HEADER_BYTES};
 use crate::nodes::Owner;
 use crate::sorted::run::{self, Run};
-use crate::sorted::{self, SortedSetView};
+use crate::sorted::{self, Bound, Side, SortedSetView};
 use crate::spiral::packed::{self, Packed as PackedFields, Written};
 use crate::spiral::{ElementRef, Put};
-use crate::{Kind, StoreError};
+use crate::{Direction, Kind, StoreError};
 
 /// A collection that no item has.
 pub(crate) struct Loose {
@@ -191,6 +193,43 @@ impl Memory {
             loose.body = Body::Large(owner);
         }
         Ok(was)
+    }
+
+    /// Makes the negative zeros among the scores of a sorted set positive ones.
+    ///
+    /// # Errors
+    /// Memory is out.
+    pub(crate) fn remove_negative_zeros(
+        &mut self,
+        loose: &mut Loose,
+        hash_of: &impl Fn(&[u8]) -> u64,
+    ) -> Result<(), StoreError> {
+        let owner = match &mut loose.body {
+            Body::Large(owner) => *owner,
+            Body::Packed(run) => {
+                *run = run::without_negative_zeros(run);
+                return Ok(());
+            }
+        };
+        let zeros = Bound::Score {
+            score: 0.0,
+            side: Side::Before,
+        };
+        let mut names = Vec::new();
+        let set = SortedSetView::Large(self.collections.sorted(owner), &self.heap);
+        set.walk(&zeros, Direction::Up, &mut |name, score| {
+            if score != 0.0 {
+                return ControlFlow::Break(());
+            }
+            if score.is_sign_negative() {
+                names.push(name.to_vec());
+            }
+            ControlFlow::Continue(())
+        });
+        names.iter().try_for_each(|name| {
+            let updated = self.update_scored(owner, hash_of, name, |_| 0.0);
+            updated.map(drop)
+        })
     }
 
     /// Adds an element behind the last.

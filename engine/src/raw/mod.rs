@@ -25,7 +25,9 @@ pub(crate) use arena::{Arena, Block, NthBlock};
 pub use buffer::Buffer;
 pub(crate) use extent::{ExtentId, Extents};
 pub(crate) use prefetch::{LINE_BYTES, prefetch_read};
-pub(crate) use registers::{allow_vectors, merge_packed, pack, uses_vectors};
+pub(crate) use registers::{
+    WEIGHED_MAX, Weighed, allow_vectors, merge_packed, pack, uses_vectors, weigh,
+};
 pub(crate) use tags::{TAGS_AT_ONCE, matching_tags};
 
 /// Bytes of a page, the unit in which the system takes memory back.

@@ -46,6 +46,8 @@ struct Gathered {
     is_variant_given: bool,
     /// Bytes of the longest name or value, if that is noted.
     longest_bytes: u64,
+    /// Whether a score was, or is, a negative zero.
+    has_negative_zeros: bool,
 }
 
 impl LooseCollections {
@@ -263,6 +265,7 @@ impl Shard {
             loose: Loose::new(kind, variant.unwrap_or(Variant::of_empty(kind))),
             is_variant_given: variant.is_some(),
             longest_bytes: 0,
+            has_negative_zeros: false,
         })
     }
 
@@ -277,6 +280,7 @@ impl Shard {
             loose,
             is_variant_given: true,
             longest_bytes: 0,
+            has_negative_zeros: false,
         }))
     }
 
@@ -427,6 +431,7 @@ impl Shard {
             loose,
             is_variant_given,
             longest_bytes,
+            ..
         } = loose.get_mut(id);
         let put = memory.put_loose_named(loose, &|name: &[u8]| hasher.hash(name), element)?;
         if !*is_variant_given {
@@ -472,12 +477,14 @@ impl Shard {
         let Gathered {
             loose,
             longest_bytes,
+            has_negative_zeros,
             ..
         } = loose.get_mut(id);
         let hash_of = |name: &[u8]| hasher.hash(name);
         let make = |was| {
             let score: f64 = make(was);
             assert!(!score.is_nan(), "commands refuse such scores");
+            *has_negative_zeros |= score == 0.0 && score.is_sign_negative();
             score
         };
         let was = memory.update_loose_member(loose, &hash_of, name, make)?;
@@ -566,7 +573,8 @@ impl Shard {
         self.memory.drop_loose(&loose);
     }
 
-    /// Puts a collection, which is not empty unless it is a stream, at `key`, replacing what is there.
+    /// Puts a collection, which is not empty unless it is a stream, at `key`, replacing what is there. A sorted set that is a small one
+    /// loses the signs of its negative zeros, as in Redis.
     ///
     /// # Errors
     /// As [`Self::set`]; then nothing changed but that the collection is dropped.
@@ -602,6 +610,7 @@ impl Shard {
             mut loose,
             is_variant_given,
             longest_bytes,
+            has_negative_zeros,
         } = self.loose.take(id);
         if loose.kind == Kind::Stream {
             self.memory.loose_stream(&mut loose)?;
@@ -627,6 +636,15 @@ impl Shard {
             };
         if is_outgrown {
             loose.variant = loose.variant.outgrown();
+        }
+        if has_negative_zeros && !loose.variant.is_outgrown() {
+            let Self { memory, hasher, .. } = self;
+            let removed =
+                memory.remove_negative_zeros(&mut loose, &|name: &[u8]| hasher.hash(name));
+            if let Err(error) = removed {
+                memory.drop_loose(&loose);
+                return Err(error);
+            }
         }
         if let Some(owner) = loose.owner() {
             self.memory.set_variant(owner, loose.variant);

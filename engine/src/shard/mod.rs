@@ -15,6 +15,7 @@ mod eviction_tests;
 mod expiry_tests;
 mod fields;
 pub(crate) mod hashes;
+mod keys_as_of;
 pub(crate) mod lists;
 mod loose;
 mod members;
@@ -39,6 +40,7 @@ use compaction::Compactor;
 use eviction::Eviction;
 pub use eviction::{Evicted, EvictionOptions};
 pub use hashes::{Fate, Field, HashMut, HashRef};
+pub use keys_as_of::{IsWanted, KeysAsOf};
 pub use lists::{ListMut, ListRef};
 use loose::LooseCollections;
 pub use loose::LooseId;
@@ -52,6 +54,7 @@ pub use sorted_sets::{Member, MemberAhead, Scored, SortedSetMut, SortedSetRef};
 pub use streams::StreamMut;
 pub use undo::Undo;
 use undo::{Sums, UndoLog};
+pub use walk::ScanCursor;
 
 use std::collections::HashSet;
 
@@ -100,10 +103,6 @@ pub enum TtlChange {
     /// Set it.
     At(UnixMillis),
 }
-
-/// Position of an incremental scan, below 2^48; zero begins and ends one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ScanCursor(pub u64);
 
 /// What one expiry cycle did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -4,13 +4,11 @@
 mod tests;
 
 use super::{Access, Open, Shard};
-use crate::evict::Use;
 use crate::journal::{Counts, Effect, Element, Event};
 use crate::limits::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
-use crate::memory::item_of;
 use crate::nodes::Owner;
-use crate::stream::{StreamChange, StreamRef};
-use crate::{DbIndex, Encoding, Key, Kind, StoreError, StreamProduction, WrongType};
+use crate::stream::{StreamChange, StreamId, StreamRef};
+use crate::{DbIndex, Encoding, Key, Kind, StoreError, StreamProduction, UnixMillis, WrongType};
 
 /// Identifiers of messages that a command forgets at most since their time is over.
 const FORGOTTEN_TOGETHER: usize = 16;
@@ -37,18 +35,40 @@ impl Shard {
         key: Key<'_>,
         access: Access,
     ) -> Result<Option<StreamRef<'_>>, WrongType> {
-        let Some(entry) = self.find_to_read(db, key) else {
-            self.journal.tell(db, key.bytes(), Event::Missed);
-            return Ok(None);
+        let owner = self.stream_to_read(db, key, access)?;
+        Ok(owner.map(|owner| self.memory.stream(owner)))
+    }
+
+    fn stream_to_read(
+        &mut self,
+        db: DbIndex,
+        key: Key<'_>,
+        access: Access,
+    ) -> Result<Option<Owner>, WrongType> {
+        let item = self.collection_to_read(db, key, Kind::Stream, access)?;
+        Ok(item.map(|item| {
+            let owner = self.memory.collection_of(item);
+            owner.expect("a stream is never packed")
+        }))
+    }
+
+    /// When those entries of a stream were delivered that a group has had pending since a time or longer, and that are there: the oldest first,
+    /// at most so many. Nothing changes that could be read.
+    ///
+    /// # Errors
+    /// What is there is of another type.
+    pub fn pending_longest(
+        &mut self,
+        (db, key): (DbIndex, Key<'_>),
+        group: &[u8],
+        (until, most): (UnixMillis, usize),
+    ) -> Result<Vec<(UnixMillis, StreamId)>, WrongType> {
+        let Some(owner) = self.stream_to_read(db, key, Access::Peek)? else {
+            return Ok(Vec::new());
         };
-        let head = self.memory.head_of(entry);
-        if access == Access::Touch {
-            self.touch(db, (key.hash(), entry), head.access(), Use::Read);
-        }
-        let item = item_of(entry).filter(|_| head.form().kind() == Kind::Stream);
-        let owner = self.memory.collection_of(item.ok_or(WrongType)?);
-        let owner = owner.expect("a stream is never packed");
-        Ok(Some(self.memory.stream(owner)))
+        Ok(self.memory.change_stream(owner, |stream, heap| {
+            stream.pending_longest(heap, group, (until, most))
+        }))
     }
 
     /// The stream at a key, to change. One that is not there is made by [`StreamMut::create`] or by the first entry.

@@ -1,9 +1,13 @@
 //! Reading many entries: scans, whole walks, samples.
 
-use super::{ScanCursor, Shard};
+use super::Shard;
 use crate::DbIndex;
 use crate::entry::EntryRef;
 use crate::keyspace::Cursor;
+
+/// Position of an incremental scan, below 2^48; zero begins and ends one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ScanCursor(pub u64);
 
 impl Shard {
     /// Visits about `count` live entries from `cursor` on and returns where to go on. Every entry present from the first

@@ -13,6 +13,8 @@ use crate::{Direction, StoreError};
 
 /// Leaves that are joined make one that is at most three quarters full; only one that has half as much looks at its neighbours.
 const JOINED_64THS: usize = 48;
+/// What may lie idle of a leaf: an eighth of what is used, and some bytes.
+const IDLE_SHIFT: u32 = 3;
 /// Ordinals that no node has are filled from the last on when they are more than this, and more than a quarter.
 const HOLES_MIN: u32 = 8;
 
@@ -215,7 +217,7 @@ impl SortedSet {
             index.repoint(heap, hash, spot.ordinal, to);
         }
         self.count(heap, &spot.path, -1);
-        self.removed(heap, hash_of, &spot);
+        self.removed(heap, hash_of, &spot, 1);
         Ok(())
     }
 
@@ -294,7 +296,7 @@ impl SortedSet {
             index.remove(heap, &mut self.holdings, hash, spot.ordinal);
         }
         self.take(heap, spot, spot.at..spot.at + 1);
-        self.removed(heap, hash_of, spot);
+        self.removed(heap, hash_of, spot, 1);
         self.tend_index(heap, hash_of);
     }
 
@@ -344,14 +346,20 @@ impl SortedSet {
             }
         }
         self.take(heap, &spot, members.clone());
-        self.removed(heap, hash_of, &spot);
+        self.removed(heap, hash_of, &spot, members.len());
         for _ in members {
             self.tend_index(heap, hash_of);
         }
     }
 
-    /// Members have gone from the leaf where `spot` is, and are counted no more: it becomes shorter, joins a neighbour or goes.
-    fn removed(&mut self, heap: &mut Heap, hash_of: &impl Fn(&[u8]) -> u64, spot: &Spot) {
+    /// So many members have gone from the leaf where `spot` is, and are counted no more: it becomes shorter, joins a neighbour or goes.
+    fn removed(
+        &mut self,
+        heap: &mut Heap,
+        hash_of: &impl Fn(&[u8]) -> u64,
+        spot: &Spot,
+        gone: usize,
+    ) {
         let run = leaf::run(heap, spot.block);
         if run.len() == 0 {
             self.unlink_leaf(heap, &spot.path, spot.ordinal);
@@ -360,9 +368,14 @@ impl SortedSet {
             if spot.at == 0 {
                 self.note_first(heap, &spot.path, spot.ordinal);
             }
-            let is_small = used * 64 <= self.bounds.leaf_bytes * JOINED_64THS / 2;
-            if !is_small || !self.join_leaf(heap, hash_of, spot) {
-                self.shorten_leaf(heap, spot.ordinal);
+            if spot.at == 0 && gone == 1 && Self::is_first(&spot.path) {
+                // Members go from the front, and soon it is gone.
+                self.shorten_leaf(heap, spot.ordinal, 0);
+            } else {
+                let is_small = used * 64 <= self.bounds.leaf_bytes * JOINED_64THS / 2;
+                if !is_small || !self.join_leaf(heap, hash_of, spot) {
+                    self.shorten_leaf(heap, spot.ordinal, IDLE_SHIFT);
+                }
             }
         }
         self.fill_holes(heap, hash_of);

@@ -25,7 +25,8 @@ impl SortedSet {
         let mut seen = Seen::default();
         assert_eq!(self.root == NONE, self.len == 0);
         if self.root != NONE {
-            self.check_node(heap, hash_of, self.root, self.height, &mut seen);
+            let root = (self.root, self.height, true);
+            self.check_node(heap, hash_of, root, &mut seen);
             assert!(self.height == 0 || self.inner(heap, self.root).len() > 1);
         }
         assert_eq!((seen.members, seen.leaves), (self.len, self.leaves));
@@ -44,13 +45,13 @@ impl SortedSet {
         assert_eq!(seen.payload_bytes, self.payload_bytes);
     }
 
-    /// Verifies a node that has so many inner nodes on the way to its leaves, itself included, and those below; its entry.
+    /// Verifies a node that has so many inner nodes on the way to its leaves, itself included, and those below, which may have the first
+    /// leaf of all among them; its entry.
     fn check_node(
         &self,
         heap: &Heap,
         hash_of: &impl Fn(&[u8]) -> u64,
-        ordinal: u32,
-        height: usize,
+        (ordinal, height, is_first): (u32, usize, bool),
         seen: &mut Seen,
     ) -> Child {
         let block = self.table.get(&heap.arena, ordinal);
@@ -70,9 +71,11 @@ impl SortedSet {
         let count = node.len();
         assert!(count > 0 && count <= self.bounds.children && inner::bytes_of(count) <= bytes);
         let mut members = 0;
-        for child in node.children() {
-            let is = self.check_node(heap, hash_of, child.ordinal, height - 1, seen);
-            assert_eq!(is, child);
+        for (slot, child) in node.children().enumerate() {
+            let below = (child.ordinal, height - 1, is_first && slot == 0);
+            let is = self.check_node(heap, hash_of, below, seen);
+            assert_eq!((is.ordinal, is.members), (child.ordinal, child.members));
+            assert!(is.bottom == child.bottom || is_first && slot == 0);
             members += child.members;
         }
         Child {

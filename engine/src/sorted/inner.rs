@@ -8,7 +8,8 @@
 //!                                    8 each   8 each     4 each     4 each
 //! ```
 //! A score and a prefix, eight bytes of the name, are those of the first member below. Where both are equal to what is looked for, the
-//! member itself is asked. Columns, so that a search by score and the sum of a rank each read one of them.
+//! member itself is asked. Nobody looks at those of a node's first child, which are kept up unless the first leaf of all is below. Columns,
+//! so that a search by score and the sum of a rank each read one of them.
 
 use std::ops::Range;
 

@@ -19,7 +19,7 @@ pub(super) const HEADER_BYTES: usize = NODE_HEAD_BYTES;
 /// A leaf that grows has room for a sixteenth more: what a size class rounds up to, about.
 const ROOM_SHIFT: u32 = 4;
 const ROOM_MIN_BYTES: usize = 24;
-/// What may lie idle beside an eighth.
+/// What may lie idle beside a part of what is used.
 const IDLE_MIN_BYTES: usize = 48;
 
 /// The run of a leaf.
@@ -93,12 +93,13 @@ impl SortedSet {
         self.table.set(&mut heap.arena, ordinal, new);
     }
 
-    /// Gives a leaf a shorter block if much of it lies idle; without memory for that, the long one does.
-    pub(super) fn shorten_leaf(&mut self, heap: &mut Heap, ordinal: u32) {
+    /// Gives a leaf a shorter block if much of it lies idle: more than what is used, shifted by so many bits, and some bytes. Without memory
+    /// for that, the long one does.
+    pub(super) fn shorten_leaf(&mut self, heap: &mut Heap, ordinal: u32, idle_shift: u32) {
         let block = self.table.get(&heap.arena, ordinal);
         let run = run(heap, block);
         let used = run.used_bytes();
-        if run.capacity() - used > (used >> 3) + IDLE_MIN_BYTES {
+        if run.capacity() - used > (used >> idle_shift) + IDLE_MIN_BYTES {
             let _ = self.resize_leaf(heap, ordinal, used + (used >> ROOM_SHIFT));
         }
     }

@@ -19,7 +19,9 @@ mod edit;
 
 pub(super) use edit::Draft;
 pub(super) use edit::repoint;
-pub(crate) use edit::{Written, bytes_alone, copy, empty, insert, remove, shift};
+pub(crate) use edit::{
+    Written, bytes_alone, copy, empty, insert, remove, shift, without_negative_zeros,
+};
 
 use std::cmp::Ordering;
 use std::ops::Range;

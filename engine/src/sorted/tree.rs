@@ -166,6 +166,12 @@ impl SortedSet {
         before.sum::<u64>() + spot.at as u64
     }
 
+    /// Whether a path leads to the first leaf.
+    #[inline]
+    pub(super) fn is_first(path: &Path) -> bool {
+        path.steps().iter().all(|step| step.slot() == 0)
+    }
+
     /// So many members more, or fewer, are in the leaf below a path.
     pub(super) fn count(&mut self, heap: &mut Heap, path: &Path, change: i64) {
         for step in path.steps() {
@@ -174,8 +180,12 @@ impl SortedSet {
         self.len = self.len.wrapping_add_signed(change);
     }
 
-    /// The first member of the leaf below a path is another one: the nodes above are to say so.
+    /// The first member of the leaf below a path is another one: the nodes above are to say so, but for those that have the very first
+    /// leaf first, where nobody looks.
     pub(super) fn note_first(&self, heap: &mut Heap, path: &Path, ordinal: u32) {
+        if Self::is_first(path) {
+            return;
+        }
         let bottom = self.leaf_child(heap, ordinal).bottom;
         for step in path.steps().iter().rev() {
             let node = self.inner_mut(heap, step.ordinal);

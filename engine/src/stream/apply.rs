@@ -1,9 +1,8 @@
 //! Doing a change: all memory is taken before anything is changed, and what is not there is left.
 
 use super::entries::Given;
-use super::forest::{Forest, NONE, TreeId};
-use super::groups::{Consumer, Delivery, Group};
-use super::leaf::Draft;
+use super::forest::{Forest, Holds, NONE, TreeId};
+use super::groups::{Delivery, Group};
 use super::names::Names;
 use super::{ENTRIES, Stream, StreamChange, StreamId, together};
 use crate::nodes::Heap;
@@ -12,6 +11,9 @@ use std::ops::ControlFlow;
 
 /// Ids that are taken out together.
 const TOGETHER: usize = 256;
+
+/// So many consumers of a group that goes are freed at once.
+const FREED_AT_ONCE_CONSUMERS: usize = 16;
 
 /// The memory that is kept for bodies of entries.
 const BODY_KEPT_BYTES: usize = 64 << 10;
@@ -58,9 +60,18 @@ impl Stream {
                 };
                 self.deliver(heap, (group, consumer, id), delivery)?;
             }
+            StreamChange::Given { .. } => self.give(heap, change)?,
             StreamChange::Acknowledged { group, id } => {
-                self.acknowledge(heap, group, id);
+                let Self { groups, forest, .. } = self;
+                if let Some(group) = groups.get(group) {
+                    forest.acknowledge(heap, group, id);
+                }
             }
+            StreamChange::Released {
+                group,
+                consumer,
+                last,
+            } => self.release(heap, (group, consumer), last),
             StreamChange::Consumer { .. } | StreamChange::ConsumerGone { .. } => {
                 self.change_consumer(heap, change);
             }
@@ -158,7 +169,7 @@ impl Stream {
             return;
         }
         let before = self.groups.bytes();
-        let pending = self.forest.plant(self.short, true);
+        let pending = self.forest.plant(self.short, Holds::Deliveries);
         self.groups.insert(
             name,
             Group {
@@ -178,8 +189,11 @@ impl Stream {
         let before = self.groups.bytes();
         let group = self.groups.remove(number);
         self.state_bytes = self.state_bytes - before + self.groups.bytes();
-        self.state_bytes -= group.consumers.bytes();
         self.forest.fell(heap, group.pending);
+        if group.consumers.len() > FREED_AT_ONCE_CONSUMERS {
+            return self.gone.push(group.consumers);
+        }
+        self.state_bytes -= group.consumers.bytes();
         for (_, _, consumer) in group.consumers.iter() {
             self.forest.fell(heap, consumer.own);
         }
@@ -199,50 +213,17 @@ impl Stream {
         let Some(number) = group.consumers.find(consumer) else {
             return Ok(());
         };
-        let own = group.consumers.at(number).own;
-        let old = forest.get(heap, group.pending, id);
-        let old = old.map(|record| Delivery::read(id, record.body).consumer);
-        let is_new_here = old != Some(number);
-        if is_new_here {
-            let bare = Draft {
-                id,
-                flags: 0,
-                body: &[],
-            };
-            forest.put(heap, own, &bare)?;
-        }
-        let mut body = std::mem::take(&mut self.body);
-        body.clear();
-        delivery(number).write(id, &mut body);
-        let draft = Draft {
-            id,
-            flags: 0,
-            body: &body,
-        };
-        let put = forest.put(heap, group.pending, &draft);
-        self.body = body;
-        if let Err(error) = put {
-            if is_new_here {
-                forest.remove(heap, own, id);
-            }
-            return Err(error);
-        }
-        if let Some(old) = old.filter(|_| is_new_here) {
-            let own = group.consumers.at(old).own;
-            forest.remove(heap, own, id);
-        }
+        let delivery = (id, delivery(number));
+        forest.deliver(heap, group, delivery, &mut self.body)?;
         Ok(())
     }
 
-    fn acknowledge(&mut self, heap: &mut Heap, group: &[u8], id: StreamId) {
+    fn release(&mut self, heap: &mut Heap, (group, consumer): (&[u8], &[u8]), last: StreamId) {
         let Self { groups, forest, .. } = self;
-        let Some(group) = groups.get(group) else {
-            return;
-        };
-        if let Some(record) = forest.get(heap, group.pending, id) {
-            let consumer = Delivery::read(id, record.body).consumer;
-            forest.remove(heap, group.pending, id);
-            forest.remove(heap, group.consumers.at(consumer).own, id);
+        if let Some(group) = groups.get(group)
+            && let Some(state) = group.consumers.get(consumer)
+        {
+            forest.take_up_to(heap, last, (state.own, group.pending));
         }
     }
 
@@ -252,42 +233,27 @@ impl Stream {
         else {
             unreachable!("it is of a consumer");
         };
-        let Some(number) = self.groups.find(group) else {
+        let Some(group) = self.groups.find(group) else {
             return;
         };
-        let Self { groups, forest, .. } = self;
-        let group = groups.at_mut(number);
-        let before = group.consumers.bytes();
         match *change {
             StreamChange::Consumer {
                 consumer,
                 seen_at,
                 active_at,
                 ..
-            } => match group.consumers.find(consumer) {
-                Some(number) => {
-                    let consumer = group.consumers.at_mut(number);
-                    (consumer.seen_at, consumer.active_at) = (seen_at, active_at);
-                }
-                None => {
-                    let own = forest.plant(self.short, false);
-                    let state = Consumer {
-                        seen_at,
-                        active_at,
-                        own,
-                    };
-                    group.consumers.insert(consumer, state);
-                }
-            },
+            } => {
+                let (number, _) = self.consumer_for(group, (consumer, seen_at));
+                let state = self.groups.at_mut(group).consumers.at_mut(number);
+                (state.seen_at, state.active_at) = (seen_at, active_at);
+            }
             StreamChange::ConsumerGone { consumer, .. } => {
-                if let Some(number) = group.consumers.find(consumer) {
-                    let consumer = group.consumers.remove(number);
-                    forest.take_all(heap, consumer.own, group.pending);
+                if let Some(number) = self.groups.at(group).consumers.find(consumer) {
+                    self.drop_consumer(heap, group, number);
                 }
             }
             _ => unreachable!("it is of a consumer"),
         }
-        self.state_bytes = self.state_bytes - before + group.consumers.bytes();
     }
 
     fn change_producers(&mut self, change: &StreamChange<'_>) {
@@ -316,20 +282,34 @@ impl Stream {
 }
 
 impl Forest {
-    /// Takes a tree out with all its records, and those of the same ids in another.
-    fn take_all(&mut self, heap: &mut Heap, id: TreeId, other: TreeId) {
-        while self.tree(id).root != NONE {
+    /// Takes the records of a tree up to an id out, and those of the same ids in another.
+    pub(super) fn take_up_to(
+        &mut self,
+        heap: &mut Heap,
+        last: StreamId,
+        (id, other): (TreeId, TreeId),
+    ) {
+        let mut ids: Vec<StreamId> = Vec::new();
+        while self.tree(id).len > 0 {
             let (_, ordinal) = self.descend(heap, id, StreamId::MIN);
-            let ids: Vec<StreamId> = self
-                .leaf(heap, ordinal)
-                .records()
-                .map(|place| place.id)
-                .collect();
-            for at in ids {
+            let leaf = self.leaf(heap, ordinal);
+            ids.clear();
+            ids.extend(
+                leaf.records()
+                    .map(|place| place.id)
+                    .take_while(|id| *id <= last),
+            );
+            let is_whole = ids.len() == leaf.len();
+            for &at in &ids {
                 self.remove(heap, other, at);
+            }
+            if !is_whole {
+                for &at in &ids {
+                    self.remove(heap, id, at);
+                }
+                return;
             }
             self.remove_first_leaf(heap, id);
         }
-        self.uproot(id);
     }
 }

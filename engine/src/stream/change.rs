@@ -83,12 +83,40 @@ pub enum StreamChangeOf<B> {
         /// How often.
         deliveries: u64,
     },
+    /// A consumer was given entries at once: it is there, they are pending with it, and its group has come so far.
+    Given {
+        /// The group.
+        group: B,
+        /// The consumer.
+        consumer: B,
+        /// When it was heard of.
+        seen_at: UnixMillis,
+        /// Whether it was given something then.
+        is_active: bool,
+        /// When the entries were delivered.
+        delivered_at: UnixMillis,
+        /// The last entry that the group was given.
+        last_id: StreamId,
+        /// How many it has read; none: that is not known.
+        entries_read: Option<u64>,
+        /// As [`GivenEntries`](super::GivenEntries) writes them.
+        entries: B,
+    },
     /// An entry is pending no more.
     Acknowledged {
         /// The group.
         group: B,
         /// The entry.
         id: StreamId,
+    },
+    /// What a consumer has pending up to an entry is pending no more.
+    Released {
+        /// The group.
+        group: B,
+        /// The consumer.
+        consumer: B,
+        /// The last entry that may be.
+        last: StreamId,
     },
     /// For how long, and how many, identifiers of messages are kept; none are, if it was anything else.
     Producers {
@@ -191,9 +219,37 @@ impl<B> StreamChangeOf<B> {
                 delivered_at,
                 deliveries,
             },
+            Self::Given {
+                group,
+                consumer,
+                seen_at,
+                is_active,
+                delivered_at,
+                last_id,
+                entries_read,
+                entries,
+            } => To::Given {
+                group: bytes_of(group),
+                consumer: bytes_of(consumer),
+                seen_at,
+                is_active,
+                delivered_at,
+                last_id,
+                entries_read,
+                entries: bytes_of(entries),
+            },
             Self::Acknowledged { group, id } => To::Acknowledged {
                 group: bytes_of(group),
                 id,
+            },
+            Self::Released {
+                group,
+                consumer,
+                last,
+            } => To::Released {
+                group: bytes_of(group),
+                consumer: bytes_of(consumer),
+                last,
             },
             Self::Producers {
                 duration_secs,
@@ -277,6 +333,8 @@ impl<'a> StreamChange<'a> {
             Self::Produced { .. } => 11,
             Self::Forgotten { .. } => 12,
             Self::Entries { .. } => 13,
+            Self::Released { .. } => 14,
+            Self::Given { .. } => 15,
         }
     }
 
@@ -342,9 +400,37 @@ impl<'a> StreamChange<'a> {
                 write_time(delivered_at, out);
                 varint::write(deliveries, out);
             }
+            Self::Given {
+                group,
+                consumer,
+                seen_at,
+                is_active,
+                delivered_at,
+                last_id,
+                entries_read,
+                entries,
+            } => {
+                varint::write_text(group, out);
+                varint::write_text(consumer, out);
+                write_time(seen_at, out);
+                out.push(is_active.into());
+                write_time(delivered_at, out);
+                write_id(last_id, out);
+                write_option(entries_read, out);
+                varint::write_text(entries, out);
+            }
             Self::Acknowledged { group, id } => {
                 varint::write_text(group, out);
                 write_id(id, out);
+            }
+            Self::Released {
+                group,
+                consumer,
+                last,
+            } => {
+                varint::write_text(group, out);
+                varint::write_text(consumer, out);
+                write_id(last, out);
             }
             Self::Producers {
                 duration_secs,
@@ -450,6 +536,27 @@ impl<'a> StreamChange<'a> {
                 names: varint::read_text(whole, at),
                 entries: varint::read_text(whole, at),
             },
+            14 => Self::Released {
+                group: varint::read_text(whole, at),
+                consumer: varint::read_text(whole, at),
+                last: read_id(whole, at),
+            },
+            15 => {
+                let (group, consumer) =
+                    (varint::read_text(whole, at), varint::read_text(whole, at));
+                let seen_at = read_time(whole, at);
+                *at += 1;
+                Self::Given {
+                    group,
+                    consumer,
+                    seen_at,
+                    is_active: whole[*at - 1] != 0,
+                    delivered_at: read_time(whole, at),
+                    last_id: read_id(whole, at),
+                    entries_read: read_option(whole, at),
+                    entries: varint::read_text(whole, at),
+                }
+            }
             number => unreachable!("no change has the number {number}"),
         };
         *bytes = &whole[place..];
@@ -506,6 +613,21 @@ mod tests {
                 deliveries: 3,
             },
             StreamChange::Acknowledged { group, id },
+            StreamChange::Given {
+                group,
+                consumer,
+                seen_at: UnixMillis(i64::MAX),
+                is_active: true,
+                delivered_at: UnixMillis(-1),
+                last_id: id,
+                entries_read: Some(u64::MAX),
+                entries: b"entries",
+            },
+            StreamChange::Released {
+                group,
+                consumer,
+                last: id,
+            },
             StreamChange::Producers {
                 duration_secs: 1,
                 most: 2,

@@ -8,8 +8,8 @@ use super::groups::Delivery;
 use super::leaf::{LONG, Leaf, NAMED, Prelude, tree_of};
 use super::long_names::LongNames;
 use super::{ENTRIES, Fields, Stream, StreamId, inner};
-use crate::Direction;
 use crate::nodes::{Heap, Long, NodeKind, ordinal_of, owner_of};
+use crate::{Direction, UnixMillis};
 
 /// What has been counted on the way.
 #[derive(Default)]
@@ -22,6 +22,8 @@ struct Seen {
     /// How many leaves have the names of a number.
     names_apart: BTreeMap<u32, u32>,
     last: Option<StreamId>,
+    /// The oldest time below a node.
+    oldest: UnixMillis,
 }
 
 impl Stream {
@@ -65,6 +67,12 @@ impl Stream {
                 },
             );
         }
+        for names in &self.gone {
+            state_bytes += names.bytes();
+            for (_, _, consumer) in names.iter() {
+                assert!(trees.insert(consumer.own.0));
+            }
+        }
         for id in self.forest.felled() {
             assert!(trees.insert(id.0));
         }
@@ -98,12 +106,30 @@ impl Forest {
             assert_eq!((tree.len, tree.height, tree.tail), (0, 0, NONE));
             return assert_eq!(tree.last, StreamId::MIN);
         }
+        if tree.len == 0 {
+            return self.check_kept_leaf(heap, id, seen);
+        }
         self.check_node(heap, id, (tree.root, tree.height), (None, None), seen);
         assert_eq!((seen.records, seen.leaves), (tree.len, tree.leaves));
         assert_eq!(seen.last, Some(tree.last));
         let (_, tail) = self.descend(heap, id, StreamId::MAX);
         assert_eq!(tail, tree.tail);
         assert!(tree.height == 0 || inner::len(self.node(heap, tree.root)) > 1);
+    }
+
+    /// Verifies a tree that has no record, and kept its leaf.
+    fn check_kept_leaf(&self, heap: &Heap, id: TreeId, seen: &mut Seen) {
+        let tree = self.tree(id);
+        assert_ne!(id, ENTRIES);
+        assert_eq!((tree.height, tree.leaves, tree.tail), (0, 1, tree.root));
+        assert_eq!(tree.last, StreamId::MIN);
+        let node = self.node(heap, tree.root);
+        let place = (owner_of(node), ordinal_of(node), tree_of(node));
+        assert_eq!(place, (self.holdings.owner, tree.root, id.0));
+        let leaf = Leaf(node);
+        assert_eq!((leaf.len(), leaf.record_bytes()), (0, 0));
+        seen.nodes += 1;
+        seen.bytes += node.len() as u64;
     }
 
     fn check_node(
@@ -124,16 +150,22 @@ impl Forest {
         }
         assert_eq!(NodeKind::of(node[0]), Some(NodeKind::Inner));
         let children: Vec<_> = inner::children(node).collect();
+        let mut oldest = UnixMillis(i64::MAX);
         assert!(!children.is_empty() && children.len() <= self.tree(id).bounds.children);
-        assert!(inner::bytes_of(children.len()) <= node.len());
+        assert!(inner::used_bytes(node) <= node.len());
         for (slot, child) in children.iter().enumerate() {
+            assert!(child.oldest <= self.tree(id).newest_oldest);
             let least = if slot == 0 { least } else { Some(child.least) };
             let below = children
                 .get(slot + 1)
                 .map_or(below, |next| Some(next.least));
             let place = (child.ordinal, height - 1);
+            seen.oldest = UnixMillis(i64::MAX);
             self.check_node(heap, id, place, (least, below), seen);
+            assert!(child.oldest <= seen.oldest);
+            oldest = oldest.min(seen.oldest);
         }
+        seen.oldest = oldest;
     }
 
     fn check_leaf(
@@ -147,7 +179,8 @@ impl Forest {
         let node = self.node(heap, ordinal);
         assert_eq!(NodeKind::of(node[0]), Some(NodeKind::Leaf));
         let leaf = Leaf(node);
-        let (first, last) = leaf.check(self.tree(id).has_bodies);
+        let holds = self.tree(id).holds;
+        let (first, last) = leaf.check(holds.has_bodies());
         assert!(seen.last.is_none_or(|last| last < first));
         assert!(least.is_none_or(|least| least <= first && least <= leaf.base()));
         assert!(below.is_none_or(|below| last < below));
@@ -157,6 +190,12 @@ impl Forest {
         seen.payload_bytes += leaf.record_bytes() as u64;
         if let Prelude::Apart(number) = leaf.prelude() {
             *seen.names_apart.entry(number).or_default() += 1;
+        }
+        if holds.has_times() {
+            let times = leaf
+                .records()
+                .map(|place| Delivery::read(place.id, leaf.body(&place)).delivered_at);
+            seen.oldest = times.min().expect("a leaf has records");
         }
         for place in leaf.records() {
             assert!(place.flags & NAMED == 0 || !self.names(heap, leaf).is_empty());

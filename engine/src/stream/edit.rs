@@ -1,10 +1,13 @@
 //! Changing records anywhere in a tree: they come among others, get another body, and go.
 
-use super::forest::{Forest, NONE, Path, TreeId};
+use super::forest::{Forest, NONE, Path, ROOM_MIN_BYTES, TreeId};
 use super::leaf::{Build, Draft, Edited, LONG, Leaf, LeafMut, Prelude, RESTART_BYTES};
-use super::{StreamId, inner};
+use super::{ENTRIES, StreamId, inner};
 use crate::StoreError;
 use crate::nodes::{Heap, Long, NodeKind, write_head};
+
+/// A leaf that is kept without a record has no more bytes.
+const KEPT_LEAF_BYTES: usize = 256;
 
 /// What a leaf that is written anew gets.
 #[derive(Clone, Copy)]
@@ -20,6 +23,17 @@ impl Forest {
     /// # Errors
     /// Memory is out; then nothing changed.
     pub(super) fn put(
+        &mut self,
+        heap: &mut Heap,
+        id: TreeId,
+        draft: &Draft<'_>,
+    ) -> Result<u32, StoreError> {
+        let home = self.put_record(heap, id, draft)?;
+        self.note_time(heap, id, draft);
+        Ok(home)
+    }
+
+    fn put_record(
         &mut self,
         heap: &mut Heap,
         id: TreeId,
@@ -107,10 +121,11 @@ impl Forest {
         let last = self.leaf(heap, ordinal).last();
         let last = last.expect("a leaf has records").id;
         let base = last.next().expect("there is one behind it");
-        let mut build = Build::new(base, prelude, self.tree(id).has_bodies);
+        let mut build = Build::new(base, prelude, self.tree(id).holds.has_bodies());
         build.push(draft);
         let bytes = self.room_of(id, &build);
-        let new = self.link_leaf(heap, id, Some(path), (&build, bytes, base))?;
+        let said = (base, self.time_of(id, draft));
+        let new = self.link_leaf(heap, id, Some(path), (&build, bytes, said))?;
         self.note_new_leaf(heap, id, new);
         Ok(new)
     }
@@ -124,10 +139,11 @@ impl Forest {
         (prelude, draft): (Prelude<'_>, &Draft<'_>),
     ) -> Result<u32, StoreError> {
         let least = self.rebase(heap, id, ordinal)?;
-        let mut build = Build::new(draft.id, prelude, self.tree(id).has_bodies);
+        let mut build = Build::new(draft.id, prelude, self.tree(id).holds.has_bodies());
         build.push(draft);
         let bytes = self.room_of(id, &build);
-        let behind = self.link_leaf(heap, id, Some(path), (&build, bytes, least))?;
+        let said = (least, self.oldest_at(heap, path));
+        let behind = self.link_leaf(heap, id, Some(path), (&build, bytes, said))?;
         let [new, old] = [behind, ordinal].map(|ordinal| self.block(heap, ordinal));
         let owner = self.holdings.owner;
         for (ordinal, block) in [(ordinal, new), (behind, old)] {
@@ -157,7 +173,7 @@ impl Forest {
         if leaf.base() != first {
             let (image, before) = (leaf.0.to_vec(), leaf.record_bytes());
             let leaf = Leaf(&image);
-            let rebased = build(first, leaf, self.tree(id).has_bodies, &drafts(leaf));
+            let rebased = build(first, leaf, self.tree(id).holds.has_bodies(), &drafts(leaf));
             self.make_room(heap, ordinal, &rebased)?;
             rebased.write(self.node_mut(heap, ordinal), id.0);
             self.note_change(heap, id, (before, &[ordinal]), Change::Replace);
@@ -195,11 +211,12 @@ impl Forest {
         let leaf = Leaf(&image);
         let records = drafts(leaf);
         let (low, high) = records.split_at(records.partition_point(|record| record.id < at));
-        let low = build(leaf.base(), leaf, tree.has_bodies, low);
-        let high = build(high[0].id, leaf, tree.has_bodies, high);
+        let low = build(leaf.base(), leaf, tree.holds.has_bodies(), low);
+        let high = build(high[0].id, leaf, tree.holds.has_bodies(), high);
         self.make_room(heap, ordinal, &low)?;
         let bytes = self.room_of(id, &high);
-        let right = self.link_leaf(heap, id, Some(path), (&high, bytes, high.base()))?;
+        let said = (high.base(), self.oldest_at(heap, path));
+        let right = self.link_leaf(heap, id, Some(path), (&high, bytes, said))?;
         low.write(self.node_mut(heap, ordinal), id.0);
         self.shorten(heap, ordinal, 8);
         self.claim_long(heap, right);
@@ -237,7 +254,7 @@ impl Forest {
         let leaf = Leaf(&image);
         let records = drafts_with(leaf, draft, change);
         let base = leaf.base().min(draft.id);
-        let whole = build(base, leaf, tree.has_bodies, &records);
+        let whole = build(base, leaf, tree.holds.has_bodies(), &records);
         let before = leaf.record_bytes();
         let fits = |build: &Build, len: usize| {
             build.used_bytes() <= tree.bounds.leaf_bytes && len <= tree.bounds.leaf_records
@@ -253,8 +270,13 @@ impl Forest {
             return self.put_leaf_before(heap, id, (path, ordinal), (prelude, draft));
         }
         let half = half_of(&records);
-        let low = build(base, leaf, tree.has_bodies, &records[..half]);
-        let high = build(records[half].id, leaf, tree.has_bodies, &records[half..]);
+        let low = build(base, leaf, tree.holds.has_bodies(), &records[..half]);
+        let high = build(
+            records[half].id,
+            leaf,
+            tree.holds.has_bodies(),
+            &records[half..],
+        );
         let room = |build: &Build| {
             let used = build.used_bytes();
             (used + used / 8).min(tree.bounds.leaf_bytes.max(used))
@@ -268,7 +290,8 @@ impl Forest {
                 Some(self.holdings.alloc(arena, bytes, NodeKind::Leaf, ordinal)?)
             }
         };
-        let linked = self.link_leaf(heap, id, Some(path), (&high, room(&high), high.base()));
+        let said = (high.base(), self.oldest_at(heap, path));
+        let linked = self.link_leaf(heap, id, Some(path), (&high, room(&high), said));
         let right = match linked {
             Ok(right) => right,
             Err(error) => {
@@ -335,7 +358,7 @@ impl Forest {
         Ok(())
     }
 
-    /// Takes the record of an id out; whether there was one.
+    /// Takes the record of an id out; whether there was one. What is pending comes and goes: its tree keeps its leaf when the last record goes.
     pub(super) fn remove(&mut self, heap: &mut Heap, id: TreeId, at: StreamId) -> bool {
         let tree = *self.tree(id);
         if tree.root == NONE || at > tree.last {
@@ -353,7 +376,7 @@ impl Forest {
         }
         let leaf = self.leaf(heap, ordinal);
         let before = leaf.record_bytes();
-        if leaf.len() == 1 {
+        if leaf.len() == 1 && (tree.leaves > 1 || id == ENTRIES) {
             self.payload_bytes -= before as u64;
             self.unlink(heap, id, &path, ordinal);
         } else {
@@ -399,7 +422,7 @@ impl Forest {
             _ => {
                 let (_, tail) = self.descend(heap, id, StreamId::MAX);
                 let last = self.leaf(heap, tail).last();
-                (tail, last.expect("a leaf has records").id)
+                (tail, last.map_or(StreamId::MIN, |place| place.id))
             }
         };
         let tree = self.tree_mut(id);
@@ -425,7 +448,10 @@ impl Forest {
                 }
             }
         }
-        if ordinal != self.tree(id).tail {
+        let tree = self.tree(id);
+        if tree.len == 1 && self.node(heap, ordinal).len() > KEPT_LEAF_BYTES {
+            let _ = self.resize(heap, ordinal, used + ROOM_MIN_BYTES);
+        } else if ordinal != tree.tail {
             self.shorten(heap, ordinal, 8);
         } else if self.node(heap, ordinal).len() > 2 * used + most / 4 {
             let _ = self.resize(heap, ordinal, used + used / 2);
@@ -447,7 +473,7 @@ impl Forest {
         let (left, right) = (Leaf(&bytes), Leaf(&more));
         let mut records = drafts(left);
         records.extend(drafts(right));
-        let joined = build(left.base(), left, tree.has_bodies, &records);
+        let joined = build(left.base(), left, tree.holds.has_bodies(), &records);
         if self.write_anew(heap, id, low, &joined).is_err() {
             return false;
         }
@@ -457,6 +483,10 @@ impl Forest {
         // The way to the right one is by its base: it has records still.
         let (path, found) = self.descend(heap, id, records[records.len() - 1].id);
         assert_eq!(found, high, "the last record is in the right leaf");
+        if tree.holds.has_times() {
+            let oldest = self.oldest_at(heap, &path);
+            self.lower_oldest(heap, id, records[0].id, oldest);
+        }
         if tree.tail == high {
             self.tree_mut(id).tail = low;
         }

@@ -15,7 +15,7 @@ use super::long_names::LongNames;
 use super::{StreamId, inner};
 use crate::nodes::{Heap, Holdings, Long, NODE_MAX_BYTES, NodeKind, Owner, Table};
 use crate::raw::Block;
-use crate::{Direction, StoreError};
+use crate::{Direction, StoreError, UnixMillis};
 
 /// The most inner nodes between a root and a leaf: each but the root has two children at least, and ordinals have 32 bits.
 const HEIGHT_MAX: usize = 32;
@@ -24,7 +24,7 @@ pub(super) const NONE: u32 = u32::MAX;
 /// A tree of no more leaves is freed at once.
 const FREED_AT_ONCE_LEAVES: u32 = 16;
 /// Room of the first leaf, and the least by which one grows at its end.
-const ROOM_MIN_BYTES: usize = 48;
+pub(super) const ROOM_MIN_BYTES: usize = 48;
 /// A block becomes shorter when more than an eighth and so many bytes lie idle.
 const IDLE_MIN_BYTES: usize = 64;
 
@@ -50,16 +50,39 @@ impl Bounds {
     pub(super) const SHORT: Self = Self {
         leaf_bytes: NODE_MAX_BYTES / 2,
         leaf_records: 2048,
-        children: inner::room_of(NODE_MAX_BYTES),
+        children: inner::room_of(NODE_MAX_BYTES, false),
         inline_bytes: NODE_MAX_BYTES / 8,
     };
+}
+
+/// What the records of a tree are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Holds {
+    /// Entries, with fields.
+    Entries,
+    /// What is pending with a group, with all that is known of it, and at what time it was delivered.
+    Deliveries,
+    /// Ids alone.
+    Ids,
+}
+
+impl Holds {
+    #[inline]
+    pub(super) fn has_bodies(self) -> bool {
+        self != Self::Ids
+    }
+
+    #[inline]
+    pub(super) fn has_times(self) -> bool {
+        self == Self::Deliveries
+    }
 }
 
 /// A tree.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tree {
     pub(super) bounds: Bounds,
-    pub(super) has_bodies: bool,
+    pub(super) holds: Holds,
     pub(super) root: u32,
     /// Inner nodes between the root and a leaf, both included.
     pub(super) height: usize,
@@ -71,6 +94,8 @@ pub(super) struct Tree {
     pub(super) len: u64,
     /// The greatest id.
     pub(super) last: StreamId,
+    /// Of no child it is said that all below it is newer than this.
+    pub(super) newest_oldest: UnixMillis,
 }
 
 /// All trees of a stream, and their nodes.
@@ -146,16 +171,21 @@ impl Forest {
     }
 
     /// Makes a tree without records.
-    pub(super) fn plant(&mut self, bounds: Bounds, has_bodies: bool) -> TreeId {
+    pub(super) fn plant(&mut self, bounds: Bounds, holds: Holds) -> TreeId {
+        let most = inner::room_of(NODE_MAX_BYTES, holds.has_times());
         let tree = Tree {
-            bounds,
-            has_bodies,
+            bounds: Bounds {
+                children: bounds.children.min(most),
+                ..bounds
+            },
+            holds,
             root: NONE,
             height: 0,
             tail: NONE,
             leaves: 0,
             len: 0,
             last: StreamId::MIN,
+            newest_oldest: inner::UNKNOWN,
         };
         match self.vacant.pop() {
             Some(id) => {
@@ -176,12 +206,14 @@ impl Forest {
         self.vacant.push(id);
     }
 
-    /// A tree is read no more: it is freed in slices, unless it is small.
-    pub(super) fn fell(&mut self, heap: &mut Heap, id: TreeId) {
+    /// A tree is read no more: it is freed in slices, unless it is small. How many blocks were freed.
+    pub(super) fn fell(&mut self, heap: &mut Heap, id: TreeId) -> u32 {
+        let before = self.table.len();
         match self.tree(id).leaves > FREED_AT_ONCE_LEAVES {
             true => self.felled.push(id),
             false => self.clear(heap, id),
         }
+        before - self.table.len()
     }
 
     /// Takes a tree out with all its records.
@@ -386,11 +418,9 @@ impl Forest {
         }
         let (mut path, mut ordinal) = self.descend(heap, id, from);
         loop {
-            let leaf = self.leaf(heap, ordinal);
-            let named = (leaf, self.names(heap, leaf));
             let flow = match direction {
-                Direction::Up => Self::walk_up(named, heap, from, show),
-                Direction::Down => Self::walk_down(named, heap, from, show),
+                Direction::Up => self.walk_leaf_up(heap, ordinal, from, show),
+                Direction::Down => self.walk_leaf_down(heap, ordinal, from, show),
             };
             if flow.is_break() {
                 return;
@@ -402,12 +432,15 @@ impl Forest {
         }
     }
 
-    fn walk_up<'a>(
-        (leaf, names): (Leaf<'a>, &'a [u8]),
+    pub(super) fn walk_leaf_up<'a>(
+        &self,
         heap: &'a Heap,
+        ordinal: u32,
         from: StreamId,
         show: &mut dyn FnMut(Record<'a>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
+        let leaf = self.leaf(heap, ordinal);
+        let names = self.names(heap, leaf);
         let mut next = leaf.find(from).place;
         while let Some(place) = next {
             show(Self::record((leaf, names), &place, heap))?;
@@ -416,12 +449,15 @@ impl Forest {
         ControlFlow::Continue(())
     }
 
-    fn walk_down<'a>(
-        (leaf, names): (Leaf<'a>, &'a [u8]),
+    fn walk_leaf_down<'a>(
+        &self,
         heap: &'a Heap,
+        ordinal: u32,
         from: StreamId,
         show: &mut dyn FnMut(Record<'a>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
+        let leaf = self.leaf(heap, ordinal);
+        let names = self.names(heap, leaf);
         let mut places: Vec<Place> = Vec::new();
         let mut group = leaf.group_up_to(from);
         while let Some(number) = group {
@@ -510,7 +546,7 @@ impl Forest {
         draft: &Draft<'_>,
     ) -> Result<(), StoreError> {
         let tree = *self.tree(id);
-        let mut build = Build::new(draft.id, prelude, tree.has_bodies);
+        let mut build = Build::new(draft.id, prelude, tree.holds.has_bodies());
         build.push(draft);
         // The leaves of a long stream have all the room at once.
         let room = match tree.leaves {
@@ -523,7 +559,8 @@ impl Forest {
             NONE => None,
             _ => Some(self.descend(heap, id, StreamId::MAX).0),
         };
-        let ordinal = self.link_leaf(heap, id, path.as_ref(), (&build, bytes, draft.id))?;
+        let said = (draft.id, self.time_of(id, draft));
+        let ordinal = self.link_leaf(heap, id, path.as_ref(), (&build, bytes, said))?;
         let leaf = self.leaf(heap, ordinal);
         self.payload_bytes += leaf.record_bytes() as u64;
         if tree.tail != NONE {

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::groups::{Delivery, Group};
-use super::{ENTRIES, Stream, StreamChange, StreamId};
+use super::{ENTRIES, Stream, StreamChange, StreamId, given};
 use crate::Direction;
 use crate::nodes::Heap;
 
@@ -41,21 +41,32 @@ impl Stream {
             StreamChange::GroupGone { group } => {
                 self.write_group(group, out);
                 self.write_consumers(group, out);
-                self.write_pending(heap, group, None, out);
+                self.write_pending(heap, group, (None, StreamId::MAX), out);
             }
             StreamChange::Consumer {
                 group, consumer, ..
+            } => self.write_consumer_or_gone(group, consumer, out),
+            StreamChange::Given {
+                group,
+                consumer,
+                entries,
+                ..
             } => {
-                let of_group = self.groups.get(group);
-                match of_group.and_then(|of| of.consumers.find(consumer)) {
-                    Some(_) => self.write_consumer(group, consumer, out),
-                    None => StreamChange::ConsumerGone { group, consumer }.write(out),
+                for (id, _) in given::each(entries) {
+                    self.write_delivery(heap, group, id, out);
                 }
+                self.write_consumer_or_gone(group, consumer, out);
+                self.write_group(group, out);
             }
             StreamChange::ConsumerGone { group, consumer } => {
                 self.write_consumer(group, consumer, out);
-                self.write_pending(heap, group, Some(consumer), out);
+                self.write_pending(heap, group, (Some(consumer), StreamId::MAX), out);
             }
+            StreamChange::Released {
+                group,
+                consumer,
+                last,
+            } => self.write_pending(heap, group, (Some(consumer), last), out),
             StreamChange::Pending { group, id, .. } | StreamChange::Acknowledged { group, id } => {
                 self.write_delivery(heap, group, id, out);
             }
@@ -81,6 +92,15 @@ impl Stream {
         }
     }
 
+    /// What a consumer is, or that it is not.
+    fn write_consumer_or_gone(&self, group: &[u8], consumer: &[u8], out: &mut Vec<u8>) {
+        let of_group = self.groups.get(group);
+        match of_group.and_then(|of| of.consumers.find(consumer)) {
+            Some(_) => self.write_consumer(group, consumer, out),
+            None => StreamChange::ConsumerGone { group, consumer }.write(out),
+        }
+    }
+
     fn write_consumer(&self, group: &[u8], consumer: &[u8], out: &mut Vec<u8>) {
         let of_group = self.groups.get(group);
         if let Some(state) = of_group.and_then(|of| of.consumers.get(consumer)) {
@@ -101,8 +121,14 @@ impl Stream {
         }
     }
 
-    /// What is pending with a group, or with one of its consumers.
-    fn write_pending(&self, heap: &Heap, group: &[u8], consumer: Option<&[u8]>, out: &mut Vec<u8>) {
+    /// What is pending with a group, or with one of its consumers, up to an entry.
+    fn write_pending(
+        &self,
+        heap: &Heap,
+        group: &[u8],
+        (consumer, last): (Option<&[u8]>, StreamId),
+        out: &mut Vec<u8>,
+    ) {
         let Some(of_group) = self.groups.get(group) else {
             return;
         };
@@ -115,6 +141,9 @@ impl Stream {
         };
         self.forest
             .walk(heap, tree, StreamId::MIN, Direction::Up, &mut |record| {
+                if record.id > last {
+                    return ControlFlow::Break(());
+                }
                 self.write_delivery(heap, group, record.id, out);
                 ControlFlow::Continue(())
             });

@@ -13,6 +13,7 @@
 //! said by the base (3): such records are *restarts*, about every sixteenth, and where each of them lies stands at the block's
 //! end. So an id is found by halving, then by reading on, and a record comes or goes without any but its neighbour being
 //! written anew. The base is not above any id of the leaf, whether or not a record has it. `tail` counts the records from the last restart on.
+//! A leaf that is all of its tree may have no record.
 
 use std::ops::Range;
 
@@ -101,6 +102,17 @@ pub(super) struct Draft<'a> {
     pub(super) body: &'a [u8],
 }
 
+impl Draft<'_> {
+    /// A record of an id alone.
+    pub(super) fn bare(id: StreamId) -> Self {
+        Self {
+            id,
+            flags: 0,
+            body: &[],
+        }
+    }
+}
+
 /// Where a record is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
@@ -147,6 +159,11 @@ fn write_u16(node: &mut [u8], at: usize, value: usize) {
 fn read_u64(node: &[u8], at: usize) -> u64 {
     let word = node[at..at + 8].first_chunk();
     u64::from_le_bytes(*word.expect("the range is so long"))
+}
+
+fn write_base(node: &mut [u8], base: StreamId) {
+    node[BASE_AT..BASE_AT + 8].copy_from_slice(&base.ms.to_le_bytes());
+    node[BASE_AT + 8..COUNT_AT].copy_from_slice(&base.seq.to_le_bytes());
 }
 
 /// The tree that a leaf or an inner node is in.
@@ -509,7 +526,7 @@ impl LeafMut<'_> {
         }
     }
 
-    /// Adds a record behind the last, whose identifier this is, if there is one.
+    /// Adds a record behind the last, whose identifier this is, if there is one. A leaf without records begins with it.
     #[inline]
     pub(super) fn append(
         &mut self,
@@ -517,8 +534,12 @@ impl LeafMut<'_> {
         draft: &Draft<'_>,
         scratch: &mut Vec<u8>,
     ) -> Edited {
+        let is_empty = self.as_ref().len() == 0;
+        if is_empty {
+            write_base(self.0, draft.id);
+        }
         let leaf = self.as_ref();
-        let is_restart = leaf.len() == 0 || self.0[TAIL_AT] >= GROUP;
+        let is_restart = is_empty || self.0[TAIL_AT] >= GROUP;
         let before = last.filter(|_| !is_restart);
         scratch.clear();
         encode(before, leaf.base(), draft, leaf.has_bodies(), scratch);
@@ -714,8 +735,7 @@ impl Build {
     pub(super) fn write(&self, node: &mut [u8], tree: u32) {
         let total = node.len();
         set_tree(node, tree);
-        node[BASE_AT..BASE_AT + 8].copy_from_slice(&self.base.ms.to_le_bytes());
-        node[BASE_AT + 8..COUNT_AT].copy_from_slice(&self.base.seq.to_le_bytes());
+        write_base(node, self.base);
         let start = HEADER_BYTES + self.prelude.len();
         let end = start + self.records.len();
         write_u16(node, COUNT_AT, self.len);

@@ -4,9 +4,9 @@ use super::StreamId;
 use super::forest::{Forest, NONE, Path, TreeId};
 use super::inner::{self, Child};
 use super::leaf::{self, Build, Prelude};
-use crate::StoreError;
 use crate::nodes::{Heap, NodeKind, owner_of, write_head};
 use crate::raw::Block;
+use crate::{StoreError, UnixMillis};
 
 /// Children for which a first inner node has room.
 const ROOM_CHILDREN: usize = 4;
@@ -26,6 +26,7 @@ enum Room {
 
 impl Forest {
     /// Puts a leaf behind the one that a way leads to, which has no id from `least` on; its ordinal. Without a way it is the first of its tree.
+    /// No record of it is older than `oldest`, if its tree knows times.
     ///
     /// # Errors
     /// Memory is out; then nothing changed.
@@ -34,7 +35,7 @@ impl Forest {
         heap: &mut Heap,
         id: TreeId,
         path: Option<&Path>,
-        (build, bytes, least): (&Build, usize, StreamId),
+        (build, bytes, (least, oldest)): (&Build, usize, (StreamId, UnixMillis)),
     ) -> Result<u32, StoreError> {
         let ordinal = self.add_node(heap, NodeKind::Leaf, bytes)?;
         let rooms = match path {
@@ -52,7 +53,15 @@ impl Forest {
         self.tree_mut(id).leaves += 1;
         match path {
             None => self.tree_mut(id).root = ordinal,
-            Some(path) => self.link(heap, id, (path, &rooms), Child { least, ordinal }),
+            Some(path) => {
+                let child = Child {
+                    least,
+                    ordinal,
+                    oldest,
+                };
+                self.link(heap, id, (path, &rooms), child);
+                self.note_oldest(id, oldest);
+            }
         }
         if let Some(number) = build.names_apart() {
             self.long_names.keep(number);
@@ -89,10 +98,12 @@ impl Forest {
         id: TreeId,
         children: usize,
     ) -> Result<u32, StoreError> {
-        let ordinal = self.add_node(heap, NodeKind::Inner, inner::bytes_of(children))?;
+        let has_times = self.tree(id).holds.has_times();
+        let bytes = inner::bytes_of(children, has_times);
+        let ordinal = self.add_node(heap, NodeKind::Inner, bytes)?;
         let node = self.node_mut(heap, ordinal);
         leaf::set_tree(node, id.0);
-        inner::set_len(node, 0);
+        inner::begin(node, has_times);
         Ok(ordinal)
     }
 
@@ -128,14 +139,15 @@ impl Forest {
     }
 
     fn room_in(&mut self, heap: &mut Heap, id: TreeId, ordinal: u32) -> Result<Room, StoreError> {
-        let most = self.tree(id).bounds.children;
+        let tree = self.tree(id);
+        let (most, has_times) = (tree.bounds.children, tree.holds.has_times());
         let node = self.node(heap, ordinal);
         let len = inner::len(node);
-        if len < inner::room_of(node.len()).min(most) {
+        if len < inner::room_of(node.len(), has_times).min(most) {
             return Ok(Room::Fits);
         }
         if len < most {
-            let bytes = inner::bytes_of((2 * len).min(most));
+            let bytes = inner::bytes_of((2 * len).min(most), has_times);
             let kind = NodeKind::Inner;
             let block = self.holdings.alloc(&mut heap.arena, bytes, kind, ordinal)?;
             return Ok(Room::Grown(block));
@@ -184,7 +196,7 @@ impl Forest {
     /// Gives an inner node another block.
     fn move_inner(&mut self, heap: &mut Heap, ordinal: u32, block: Block) {
         let old = self.block(heap, ordinal);
-        let used = inner::bytes_of(inner::len(self.node(heap, ordinal)));
+        let used = inner::used_bytes(self.node(heap, ordinal));
         let from = crate::nodes::NODE_HEAD_BYTES;
         heap.arena.copy_between(old, from..used, block, from);
         self.holdings.free(&mut heap.arena, old);
@@ -216,25 +228,27 @@ impl Forest {
         Child {
             least: children[half].least,
             ordinal: sibling,
+            oldest: inner::oldest(self.node(heap, sibling)),
         }
     }
 
     /// Puts a root above the root and what comes beside it.
     fn raise(&mut self, heap: &mut Heap, id: TreeId, root: u32, child: Child) {
         let old = self.tree(id).root;
-        let least = match self.tree(id).height {
-            0 => self.leaf(heap, old).base(),
-            _ => inner::child(self.node(heap, old), 0).least,
+        let (least, oldest) = match self.tree(id).height {
+            0 => (self.leaf(heap, old).base(), inner::UNKNOWN),
+            _ => {
+                let node = self.node(heap, old);
+                (inner::child(node, 0).least, inner::oldest(node))
+            }
+        };
+        let first = Child {
+            least,
+            ordinal: old,
+            oldest,
         };
         let node = self.node_mut(heap, root);
-        inner::insert(
-            node,
-            0,
-            Child {
-                least,
-                ordinal: old,
-            },
-        );
+        inner::insert(node, 0, first);
         inner::insert(node, 1, child);
         let tree = self.tree_mut(id);
         tree.root = root;
@@ -306,7 +320,8 @@ impl Forest {
         (above, slot): (u32, u16),
         vacant: &mut Vec<u32>,
     ) {
-        let most = self.tree(id).bounds.children;
+        let tree = self.tree(id);
+        let (most, has_times) = (tree.bounds.children, tree.holds.has_times());
         let slot = usize::from(slot);
         let count = inner::len(self.node(heap, above));
         let len_of = |slot: usize| {
@@ -333,8 +348,8 @@ impl Forest {
         // What is below its first child may be less than that one says, since it was the first.
         moved[0].least = high.least;
         let len = inner::len(self.node(heap, low.ordinal)) + moved.len();
-        if inner::room_of(self.node(heap, low.ordinal).len()) < len {
-            let bytes = inner::bytes_of((len + ROOM_CHILDREN).min(most));
+        if inner::room_of(self.node(heap, low.ordinal).len(), has_times) < len {
+            let bytes = inner::bytes_of((len + ROOM_CHILDREN).min(most), has_times);
             let (arena, kind) = (&mut heap.arena, NodeKind::Inner);
             let Ok(block) = self.holdings.alloc(arena, bytes, kind, low.ordinal) else {
                 return;
@@ -346,7 +361,10 @@ impl Forest {
             inner::insert(node, inner::len(node), child);
         }
         self.free_node(heap, high.ordinal, vacant);
-        inner::remove(self.node_mut(heap, above), right);
+        let node = self.node_mut(heap, above);
+        inner::remove(node, right);
+        let oldest = low.oldest.min(high.oldest);
+        inner::set_child(node, left, Child { oldest, ..low });
     }
 
     /// Gives these ordinals, whose nodes are freed, up; those of the last nodes take their places.

@@ -23,6 +23,7 @@ mod edit;
 mod entries;
 mod fields;
 mod forest;
+mod given;
 mod groups;
 mod id;
 mod inner;
@@ -34,6 +35,7 @@ mod names;
 mod parts;
 mod producers;
 mod relocate;
+mod times;
 mod together;
 mod varint;
 mod view;
@@ -45,15 +47,17 @@ mod tests;
 
 pub use change::{StreamChange, StreamChangeOf, StreamMarks};
 pub use fields::{Fields, FieldsIter};
-use forest::{Bounds, Forest, TreeId};
-use groups::Group;
+use forest::{Bounds, Forest, Holds, TreeId};
+pub use given::GivenEntries;
+use groups::{Consumer, Group};
 pub use id::StreamId;
 use names::Names;
 pub(crate) use parts::PartPlace;
 use producers::Producers;
 pub use together::Together;
 pub use view::{
-    ConsumerRef, GroupProgress, GroupRef, PendingRef, StreamEntry, StreamRef, TrimBy, TrimTo,
+    ConsumerRef, GroupProgress, GroupRef, PendingRef, ProducerRef, StreamEntry, StreamRef, TrimBy,
+    TrimPlan, TrimTo,
 };
 
 use crate::StreamNodeLimits;
@@ -80,6 +84,8 @@ pub(crate) struct Stream {
     forest: Forest,
     marks: StreamMarks,
     groups: Names<Group>,
+    /// Consumers of groups that are no more, and wait to be freed.
+    gone: Vec<Names<Consumer>>,
     producers: Producers,
     /// Bytes of groups, consumers and producers, which are not in the arena.
     state_bytes: u64,
@@ -97,12 +103,13 @@ impl Stream {
 
     fn with_bounds(owner: Owner, entries: Bounds, short: Bounds) -> Self {
         let mut forest = Forest::new(owner);
-        let tree = forest.plant(entries, true);
+        let tree = forest.plant(entries, Holds::Entries);
         assert_eq!(tree, ENTRIES, "it is the first");
         Self {
             forest,
             marks: StreamMarks::default(),
             groups: Names::default(),
+            gone: Vec::new(),
             producers: Producers::default(),
             state_bytes: 0,
             body: Vec::new(),
@@ -133,8 +140,8 @@ impl Stream {
 
     /// Bytes of its lists, which are not in the arena, and of the root.
     pub(crate) fn list_bytes(&self) -> u64 {
-        let body = self.body.capacity() as u64;
-        size_of::<Self>() as u64 + self.forest.list_bytes() + self.state_bytes + body
+        let lists = self.body.capacity() + self.gone.capacity() * size_of::<Names<Consumer>>();
+        size_of::<Self>() as u64 + self.forest.list_bytes() + self.state_bytes + lists as u64
     }
 
     /// A stream to read.

@@ -5,17 +5,20 @@
 //! ```
 //! Every change is made, and some are taken back and made again.
 
+mod naive;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
 
 use super::forest::{Bounds, long_of};
 use super::leaf::{LONG, Leaf, Prelude};
-use super::view::{TrimBy, TrimTo};
-use super::{Fields, PartPlace, Stream, StreamChange, StreamId, StreamMarks};
+use super::view::{TrimBy, TrimPlan, TrimTo};
+use super::{GivenEntries, PartPlace, Stream, StreamChange, StreamId, StreamMarks};
 use crate::model::Steps;
 use crate::nodes::{Heap, Long, NodeKind, Owner};
 use crate::raw::Block;
 use crate::{Direction, StoreError, StreamNodeLimits, UnixMillis};
+use naive::{Model, bytes_of, own};
 
 /// Steps played of any input.
 const STEPS_MAX: usize = 300;
@@ -24,6 +27,9 @@ const CHECK_INTERVAL: usize = 8;
 /// Entries at which steps that add many stop.
 const MANY: usize = 600;
 
+/// Entries given together while memory runs out.
+const RUN_OUT_GIVEN: usize = 40;
+
 /// Nodes so small that trees are soon high.
 const SMALL: Bounds = Bounds {
     leaf_bytes: 256,
@@ -31,197 +37,6 @@ const SMALL: Bounds = Bounds {
     children: 5,
     inline_bytes: 64,
 };
-
-type Fielded = Vec<(Vec<u8>, Vec<u8>)>;
-
-#[derive(Clone, Default)]
-struct GroupModel {
-    last_id: StreamId,
-    entries_read: Option<u64>,
-    consumers: BTreeMap<Vec<u8>, (UnixMillis, Option<UnixMillis>)>,
-    pending: BTreeMap<StreamId, (Vec<u8>, UnixMillis, u64)>,
-}
-
-#[derive(Clone)]
-struct Model {
-    entries: BTreeMap<StreamId, Fielded>,
-    marks: StreamMarks,
-    groups: BTreeMap<Vec<u8>, GroupModel>,
-    duration_secs: u64,
-    most: u64,
-    producers: BTreeMap<Vec<u8>, VecDeque<(Vec<u8>, StreamId)>>,
-}
-
-fn own(fields: &Fielded) -> Vec<u8> {
-    let mut out = Vec::new();
-    for (name, value) in fields {
-        Fields::write(name, value, &mut out);
-    }
-    out
-}
-
-fn bytes_of(change: &StreamChange<'_>) -> Vec<u8> {
-    let mut out = Vec::new();
-    change.write(&mut out);
-    out
-}
-
-impl Model {
-    fn apply(&mut self, change: &StreamChange<'_>) {
-        match *change {
-            StreamChange::Entries { .. } => change.each_apart(&mut |added| self.apply(added)),
-            StreamChange::Added { id, fields } => {
-                let fields = Fields::of_bytes(fields).iter();
-                let fields = fields.map(|(name, value)| (name.to_vec(), value.to_vec()));
-                if self.entries.insert(id, fields.collect()).is_none() {
-                    self.marks.entries_added += 1;
-                }
-                self.marks.last_id = self.marks.last_id.max(id);
-            }
-            StreamChange::Removed { id } => {
-                if self.entries.remove(&id).is_some() {
-                    self.marks.max_deleted_id = self.marks.max_deleted_id.max(id);
-                }
-            }
-            StreamChange::Trimmed { first, last } => {
-                self.entries.retain(|id, _| *id < first || *id > last);
-            }
-            StreamChange::Marks(marks) => self.marks = marks,
-            StreamChange::Group {
-                group,
-                last_id,
-                entries_read,
-            } => {
-                let group = self.groups.entry(group.to_vec()).or_default();
-                (group.last_id, group.entries_read) = (last_id, entries_read);
-            }
-            StreamChange::GroupGone { group } => drop(self.groups.remove(group)),
-            StreamChange::Consumer {
-                group,
-                consumer,
-                seen_at,
-                active_at,
-            } => {
-                if let Some(group) = self.groups.get_mut(group) {
-                    let state = (seen_at, active_at);
-                    group.consumers.insert(consumer.to_vec(), state);
-                }
-            }
-            StreamChange::ConsumerGone { group, consumer } => {
-                if let Some(group) = self.groups.get_mut(group) {
-                    group.consumers.remove(consumer);
-                    group.pending.retain(|_, (with, ..)| with != consumer);
-                }
-            }
-            StreamChange::Pending {
-                group,
-                consumer,
-                id,
-                delivered_at,
-                deliveries,
-            } => {
-                if let Some(group) = self.groups.get_mut(group)
-                    && group.consumers.contains_key(consumer)
-                {
-                    let state = (consumer.to_vec(), delivered_at, deliveries);
-                    group.pending.insert(id, state);
-                }
-            }
-            StreamChange::Acknowledged { group, id } => {
-                if let Some(group) = self.groups.get_mut(group) {
-                    group.pending.remove(&id);
-                }
-            }
-            StreamChange::Producers {
-                duration_secs,
-                most,
-            } => {
-                if (self.duration_secs, self.most) != (duration_secs, most) {
-                    self.producers.clear();
-                }
-                (self.duration_secs, self.most) = (duration_secs, most);
-            }
-            StreamChange::Produced {
-                producer,
-                iid,
-                id,
-                is_oldest,
-            } => {
-                let known = self.producers.entry(producer.to_vec()).or_default();
-                if known.iter().any(|(of, _)| of == iid) {
-                    return;
-                }
-                match is_oldest {
-                    true => known.push_front((iid.to_vec(), id)),
-                    false => known.push_back((iid.to_vec(), id)),
-                }
-                if known.len() as u64 > self.most {
-                    known.pop_front();
-                }
-                self.marks.iids_added += 1;
-            }
-            StreamChange::Forgotten { producer, iid } => {
-                if let Some(known) = self.producers.get_mut(producer) {
-                    known.retain(|(of, _)| of != iid);
-                    if known.is_empty() {
-                        self.producers.remove(producer);
-                    }
-                }
-            }
-        }
-    }
-
-    /// The changes that make it, as bytes, in any order.
-    fn row(&self) -> Vec<Vec<u8>> {
-        let mut row = Vec::new();
-        let mut tell = |change: StreamChange<'_>| row.push(bytes_of(&change));
-        tell(StreamChange::Producers {
-            duration_secs: self.duration_secs,
-            most: self.most,
-        });
-        for (producer, known) in &self.producers {
-            for (iid, id) in known {
-                tell(StreamChange::Produced {
-                    producer,
-                    iid,
-                    id: *id,
-                    is_oldest: false,
-                });
-            }
-        }
-        for (group, of) in &self.groups {
-            tell(StreamChange::Group {
-                group,
-                last_id: of.last_id,
-                entries_read: of.entries_read,
-            });
-            for (consumer, (seen_at, active_at)) in &of.consumers {
-                tell(StreamChange::Consumer {
-                    group,
-                    consumer,
-                    seen_at: *seen_at,
-                    active_at: *active_at,
-                });
-            }
-            for (id, (consumer, delivered_at, deliveries)) in &of.pending {
-                tell(StreamChange::Pending {
-                    group,
-                    consumer,
-                    id: *id,
-                    delivered_at: *delivered_at,
-                    deliveries: *deliveries,
-                });
-            }
-        }
-        for (id, fields) in &self.entries {
-            let fields = &own(fields);
-            tell(StreamChange::Added { id: *id, fields });
-        }
-        tell(StreamChange::Marks(self.marks));
-        row.sort();
-        row
-    }
-}
 
 struct Play<'a> {
     steps: Steps<'a>,
@@ -284,10 +99,12 @@ impl Play<'_> {
             }
             8 => self.change_group(),
             9 => self.change_consumer(),
+            10 | 11 if step > 128 => self.give(1 << 14),
             10 | 11 => self.deliver_many(),
             12 => self.deliver(),
             13 => self.acknowledge(),
             14 => self.produce(),
+            15 if step > 128 => self.look_for_oldest(),
             15 => self.walk(),
             16 if step > 200 => self.run_out(),
             16 => self.travel(step),
@@ -312,6 +129,18 @@ impl Play<'_> {
         }
         assert_eq!(self.stream.apply(&mut self.heap, change), Ok(()));
         self.model.apply(change);
+    }
+
+    /// Makes a change with memory for so many blocks: as a whole or not at all.
+    fn change_with(&mut self, change: &StreamChange<'_>, blocks: u32) {
+        self.heap.arena.run_out_after(Some(blocks));
+        let done = self.stream.apply(&mut self.heap, change);
+        self.heap.arena.run_out_after(None);
+        match done {
+            Ok(()) => self.model.apply(change),
+            Err(error) => assert_eq!(error, StoreError::OutOfMemory),
+        }
+        self.compare();
     }
 
     fn next_id(&mut self) -> StreamId {
@@ -424,14 +253,20 @@ impl Play<'_> {
             TrimTo::Len(keep) => len.saturating_sub(keep as usize),
             TrimTo::Id(id) => self.model.entries.range(..id).count(),
         };
-        let plan = self.stream.view(&self.heap).plan_trim(to, by);
-        let gone = plan.map_or(0, |(_, gone)| gone as usize);
+        let view = self.stream.view(&self.heap);
+        let plan = view.plan_trim(to, by, usize::MAX);
+        let gone = plan.map_or(0, |plan| plan.gone as usize);
+        let some = view.plan_trim(to, by, 2);
+        match some.filter(|some| !some.is_all) {
+            Some(some) => assert!(plan.is_some_and(|plan| some.gone <= plan.gone)),
+            None => assert_eq!(some, plan),
+        }
         match by {
             TrimBy::Entry => assert_eq!(gone, goes),
             TrimBy::Leaf(0) => assert!(gone <= goes && goes - gone <= 100),
             TrimBy::Leaf(most) => assert!(gone <= goes && gone as u64 <= most),
         }
-        if let Some((last, gone)) = plan {
+        if let Some(TrimPlan { last, gone, .. }) = plan {
             let first = StreamId::MIN;
             assert_eq!(self.model.entries.range(..=last).count() as u64, gone);
             self.change(&StreamChange::Trimmed { first, last });
@@ -471,6 +306,11 @@ impl Play<'_> {
         let (group, consumer) = (self.group(), self.consumer());
         let change = match self.steps.operand() % 8 {
             0 => StreamChange::ConsumerGone { group, consumer },
+            1 => StreamChange::Released {
+                group,
+                consumer,
+                last: self.some_id(),
+            },
             manner => StreamChange::Consumer {
                 group,
                 consumer,
@@ -492,6 +332,33 @@ impl Play<'_> {
         self.change(&change);
     }
 
+    /// A consumer is given entries that follow each other, some of which may be pending already.
+    fn give(&mut self, most: usize) {
+        let (group, consumer, from) = (self.group(), self.consumer(), self.some_id());
+        let (count, every) = (self.steps.operand() % most, self.steps.operand() % 3 + 1);
+        let mut entries = GivenEntries::default();
+        let ids = self.model.entries.range(from..).step_by(every).take(count);
+        for (id, _) in ids {
+            entries.push(*id, 1 + id.seq % 3);
+        }
+        let manner = self.steps.operand() as i64;
+        let change = StreamChange::Given {
+            group,
+            consumer,
+            seen_at: UnixMillis(manner),
+            is_active: count > 0,
+            delivered_at: UnixMillis(manner << 20),
+            last_id: from,
+            entries_read: (manner % 2 == 0).then_some(manner as u64),
+            entries: entries.bytes(),
+        };
+        if most == RUN_OUT_GIVEN {
+            self.change_with(&change, manner as u32 % 6);
+        } else {
+            self.change(&change);
+        }
+    }
+
     fn deliver_many(&mut self) {
         let (group, consumer, from) = (self.group(), self.consumer(), self.some_id());
         let (count, at) = (self.steps.operand() * 4, self.steps.operand() as i64);
@@ -507,6 +374,46 @@ impl Play<'_> {
             assert_eq!(self.stream.apply(&mut self.heap, &change), Ok(()));
             self.model.apply(&change);
         }
+    }
+
+    /// What has been pending for longest is found, of all of it and of what is behind an id.
+    fn look_for_oldest(&mut self) {
+        let (group, from) = (self.group(), self.some_id());
+        let times: Vec<UnixMillis> = match self.model.groups.get(group) {
+            Some(of) => of.pending.values().map(|pending| pending.1).collect(),
+            None => Vec::new(),
+        };
+        let until = match times.len() {
+            0 => UnixMillis(0),
+            len => times[self.steps.below(len)],
+        };
+        let most = match self.steps.operand() {
+            0 => usize::MAX,
+            most => most / 16 + 1,
+        };
+        let found = self
+            .stream
+            .pending_longest(&mut self.heap, group, (until, most));
+        let Some(of) = self.model.groups.get(group) else {
+            return assert!(found.is_empty());
+        };
+        let old = of.pending.iter().filter(|(_, of)| of.1 <= until);
+        let old = old.map(|(&id, of)| (of.1, id));
+        let mut expected: Vec<_> = old
+            .filter(|(_, id)| self.model.entries.contains_key(id))
+            .collect();
+        expected.sort_unstable();
+        expected.truncate(most);
+        assert_eq!(found, expected);
+        let behind = of.pending.range(from..).filter(|(_, of)| of.1 <= until);
+        let mut behind = behind.map(|(&id, _)| id);
+        let view = self.stream.view(&self.heap);
+        let group = view.group(group).expect("it is there");
+        group.walk_pending_since((from, until), &mut |pending| {
+            assert_eq!(Some(pending.id), behind.next());
+            ControlFlow::Continue(())
+        });
+        assert_eq!(behind.next(), None);
     }
 
     fn acknowledge(&mut self) {
@@ -628,14 +535,8 @@ impl Play<'_> {
                     fields: &fields,
                 },
             };
-            self.heap.arena.run_out_after(Some(number as u32 % 4));
-            let done = self.stream.apply(&mut self.heap, &change);
-            self.heap.arena.run_out_after(None);
-            match done {
-                Ok(()) => self.model.apply(&change),
-                Err(error) => assert_eq!(error, StoreError::OutOfMemory),
-            }
-            self.stream.check(&self.heap);
+            self.change_with(&change, number as u32 % 4);
+            self.give(RUN_OUT_GIVEN);
         }
         // Nor do removals need memory.
         self.heap.arena.run_out_after(Some(0));

@@ -107,6 +107,23 @@ impl<T> Names<T> {
         thing
     }
 
+    /// Takes the last one out of what is in use no more, and to which nothing is added any more.
+    pub(super) fn pop(&mut self) -> Option<T> {
+        let slot = self.slots[self.order.pop()? as usize].take();
+        let (name, thing) = slot.expect("a number is of something that is there");
+        self.name_bytes -= name.len();
+        if self.order.is_empty() {
+            *self = Self::default();
+        }
+        Some(thing)
+    }
+
+    /// The last one, in the order of the names.
+    pub(super) fn last_mut(&mut self) -> Option<&mut T> {
+        let number = *self.order.last()?;
+        Some(self.at_mut(number))
+    }
+
     /// Numbers, names and things, in the order of the names.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &[u8], &T)> {
         self.order.iter().map(|&number| {

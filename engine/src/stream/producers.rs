@@ -240,6 +240,15 @@ impl Producers {
         has_ended.then(|| (self.by_name.name(number), iid))
     }
 
+    /// Takes out a producer of those that are in use no more; how many identifiers it had.
+    pub(super) fn pop(&mut self) -> Option<usize> {
+        let producer = self.by_name.pop()?;
+        self.oldest.pop_last();
+        self.bytes -= producer.bytes();
+        self.len -= producer.len();
+        Some(producer.len())
+    }
+
     /// Verifies what follows from what else is known.
     pub(super) fn check(&self) {
         let (mut oldest, mut len, mut bytes) = (BTreeSet::new(), 0, 0);

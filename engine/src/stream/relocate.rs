@@ -1,4 +1,4 @@
-//! What happens to nodes as such: blocks move, and all of a stream that is no more is freed in slices.
+//! What happens to nodes as such: blocks move, and all of a stream that is no more is freed in slices, nodes first, then names.
 
 use super::Stream;
 use super::forest::{Forest, long_of};
@@ -16,15 +16,40 @@ impl Stream {
         self.forest.block_moved(heap, kind, from, to);
     }
 
-    /// Whether there are trees that are read no more, and wait to be freed.
+    /// Whether there is something of groups that are no more, and waits to be freed.
     #[inline]
     pub(crate) fn has_some_to_reclaim(&self) -> bool {
-        !self.forest.felled().is_empty()
+        !self.forest.felled().is_empty() || !self.gone.is_empty()
     }
 
-    /// Frees some of them, about `budget` blocks; how many those were, `None` if none was left.
+    /// Frees some of that, about `budget` blocks and names; how many those were, `None` if none was left.
     pub(crate) fn reclaim(&mut self, heap: &mut Heap, budget: u32) -> Option<u32> {
-        self.forest.free_felled(heap, budget)
+        let freed = self.forest.free_felled(heap, budget);
+        freed.or_else(|| self.free_gone(heap, budget))
+    }
+
+    /// Frees consumers of groups that are no more, as [`Self::reclaim`] does.
+    fn free_gone(&mut self, heap: &mut Heap, budget: u32) -> Option<u32> {
+        let mut freed = 0;
+        while freed < budget
+            && let Some(names) = self.gone.last_mut()
+        {
+            let before = names.bytes();
+            let consumer = names.pop();
+            self.state_bytes = self.state_bytes - before + names.bytes();
+            match consumer {
+                Some(consumer) => freed += 1 + self.forest.fell(heap, consumer.own),
+                None => {
+                    self.state_bytes -= names.bytes();
+                    self.gone.pop();
+                    freed += 1;
+                }
+            }
+        }
+        if self.gone.is_empty() {
+            self.gone = Vec::new();
+        }
+        (freed > 0).then_some(freed)
     }
 
     /// Frees some of a stream that is in use no more, about `budget` blocks; how many those were, `None` if none was left. Meanwhile
@@ -36,7 +61,41 @@ impl Stream {
         {
             freed += blocks;
         }
+        while freed < budget
+            && let Some(names) = self.free_some_name()
+        {
+            freed += names;
+        }
         (freed > 0).then_some(freed)
+    }
+
+    /// Frees a consumer, a group without consumers, or a producer, none of which has nodes any more; how many names that were.
+    fn free_some_name(&mut self) -> Option<u32> {
+        if let Some(names) = self.gone.last_mut().filter(|names| names.len() > 0) {
+            let before = names.bytes();
+            names.pop();
+            self.state_bytes = self.state_bytes - before + names.bytes();
+            return Some(1);
+        }
+        if let Some(names) = self.gone.pop() {
+            self.state_bytes -= names.bytes();
+            return Some(1);
+        }
+        if let Some(group) = self.groups.last_mut() {
+            let before = group.consumers.bytes();
+            let had_one = group.consumers.pop().is_some();
+            self.state_bytes = self.state_bytes - before + group.consumers.bytes();
+            if !had_one {
+                let (bytes, before) = (group.consumers.bytes(), self.groups.bytes());
+                self.groups.pop();
+                self.state_bytes = self.state_bytes - bytes - before + self.groups.bytes();
+            }
+            return Some(1);
+        }
+        let before = self.producers.used_bytes();
+        let iids = self.producers.pop()?;
+        self.state_bytes = self.state_bytes - before + self.producers.used_bytes();
+        Some(1 + iids as u32)
     }
 }
 

@@ -98,7 +98,98 @@ fn what_is_pending_takes_few_bytes_and_gives_them_back() {
         );
     }
     stream.check(&heap);
-    assert_eq!(stream.block_bytes(), entries);
+    // Each of the three trees keeps a short leaf.
+    assert!(stream.block_bytes() <= entries + 3 * 256);
+    apply(&mut stream, &mut heap, &StreamChange::GroupGone { group });
+    stream.check(&heap);
+    assert!(stream.block_bytes() <= entries + 64);
+}
+
+#[test]
+fn consumers_of_a_group_that_is_gone_are_freed_in_slices() {
+    let mut heap = Heap::new(1 << 30).expect("address space");
+    let mut stream = filled(&mut heap, 100);
+    let before = (stream.block_bytes(), stream.list_bytes());
+    let group = &b"group"[..];
+    let made = StreamChange::Group {
+        group,
+        last_id: StreamId::MAX,
+        entries_read: None,
+    };
+    apply(&mut stream, &mut heap, &made);
+    for number in 0..500u32 {
+        let consumer = &number.to_le_bytes()[..];
+        let made = StreamChange::Consumer {
+            group,
+            consumer,
+            seen_at: UnixMillis(0),
+            active_at: None,
+        };
+        apply(&mut stream, &mut heap, &made);
+        let pending = StreamChange::Pending {
+            group,
+            consumer,
+            id: StreamId::new(u64::from(number), 0),
+            delivered_at: UnixMillis(0),
+            deliveries: 1,
+        };
+        apply(&mut stream, &mut heap, &pending);
+    }
+    apply(&mut stream, &mut heap, &StreamChange::GroupGone { group });
+    stream.check(&heap);
+    let mut slices = 0;
+    while let Some(freed) = stream.reclaim(&mut heap, 64) {
+        assert!(freed <= 66, "{freed}");
+        slices += 1;
+        stream.check(&heap);
+    }
+    assert!(slices >= 15, "{slices}");
+    // The page of nodes has room for some more, and the list of trees stays as long.
+    assert!(stream.block_bytes() <= before.0 + 64);
+    assert!(stream.list_bytes() < before.1 + 600 * 112);
+    while stream.dismantle(&mut heap, 64).is_some() {}
+    assert_eq!(heap.arena.live_bytes(), 0);
+}
+
+#[test]
+fn a_stream_that_is_gone_gives_its_names_back_in_slices() {
+    let mut heap = Heap::new(1 << 30).expect("address space");
+    let mut stream = filled(&mut heap, 10);
+    for group in 0..20u8 {
+        let group = &[group][..];
+        let made = StreamChange::Group {
+            group,
+            last_id: StreamId::MAX,
+            entries_read: None,
+        };
+        apply(&mut stream, &mut heap, &made);
+        for consumer in 0..20u8 {
+            let consumer = &[consumer][..];
+            let made = StreamChange::Consumer {
+                group,
+                consumer,
+                seen_at: UnixMillis(0),
+                active_at: None,
+            };
+            apply(&mut stream, &mut heap, &made);
+            let produced = StreamChange::Produced {
+                producer: group,
+                iid: consumer,
+                id: StreamId::MIN,
+                is_oldest: false,
+            };
+            apply(&mut stream, &mut heap, &produced);
+        }
+    }
+    let gone = StreamChange::GroupGone { group: &[7] };
+    apply(&mut stream, &mut heap, &gone);
+    let mut slices = 0;
+    while let Some(freed) = stream.dismantle(&mut heap, 8) {
+        assert!(freed <= 8 + 20, "{freed}");
+        slices += 1;
+    }
+    assert!(slices >= 20 * 20 / 8, "{slices}");
+    assert_eq!(stream.state_bytes, 0);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use super::forest::{NONE, Record};
 use super::groups::{Consumer, Delivery, Group};
 use super::leaf::NAMED;
+use super::producers::Producer;
 use super::{ENTRIES, Fields, PartPlace, Stream, StreamChange, StreamId, StreamMarks};
 use crate::nodes::Heap;
 use crate::{Direction, UnixMillis};
@@ -57,6 +58,17 @@ pub enum TrimBy {
     Entry,
     /// By whole leaves, of at most so many entries together.
     Leaf(u64),
+}
+
+/// What goes of a trim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TrimPlan {
+    /// The last entry that goes.
+    pub last: StreamId,
+    /// How many go.
+    pub gone: u64,
+    /// Whether that is all of the trim: else there may be more.
+    pub is_all: bool,
 }
 
 impl<'a> StreamRef<'a> {
@@ -125,15 +137,16 @@ impl<'a> StreamRef<'a> {
         });
     }
 
-    /// Of a trim, the last entry that goes, and how many do.
-    pub fn plan_trim(&self, to: TrimTo, by: TrimBy) -> Option<(StreamId, u64)> {
+    /// What goes of a trim, if something does, in a look at no more than so many leaves.
+    pub fn plan_trim(&self, to: TrimTo, by: TrimBy, most_leaves: usize) -> Option<TrimPlan> {
         let forest = &self.stream.forest;
         let tree = forest.tree(ENTRIES);
         if tree.root == NONE {
             return None;
         }
         let (mut path, mut ordinal) = forest.descend(self.heap, ENTRIES, StreamId::MIN);
-        let (mut last_gone, mut gone) = (None, 0);
+        let (mut last_gone, mut gone, mut leaves) = (None, 0, 0);
+        let mut is_all = true;
         loop {
             if matches!(to, TrimTo::Len(len) if tree.len - gone <= len) {
                 break;
@@ -149,7 +162,11 @@ impl<'a> StreamRef<'a> {
                 TrimTo::Id(id) => last < id,
             };
             if goes {
-                (last_gone, gone) = (Some(last), gone + entries);
+                (last_gone, gone, leaves) = (Some(last), gone + entries, leaves + 1);
+                if leaves >= most_leaves {
+                    is_all = false;
+                    break;
+                }
                 match forest.neighbour(self.heap, &mut path, Direction::Up) {
                     Some(next) => ordinal = next,
                     None => break,
@@ -172,7 +189,7 @@ impl<'a> StreamRef<'a> {
             }
             break;
         }
-        last_gone.map(|last| (last, gone))
+        last_gone.map(|last| TrimPlan { last, gone, is_all })
     }
 
     /// Shows the changes that make a stream what it is, one after the other.
@@ -264,6 +281,9 @@ impl<'a> StreamRef<'a> {
 
     /// A group has been given these entries, in their order; those that it had before are none of its progress.
     pub fn advance(&self, progress: &mut GroupProgress, given: &[StreamId]) {
+        if given.is_empty() {
+            return;
+        }
         let (first, added) = (self.first_id(), self.marks().entries_added);
         for &id in given {
             if id <= progress.last_id {
@@ -291,6 +311,12 @@ impl<'a> StreamRef<'a> {
         (producers.by_name.len(), producers.len())
     }
 
+    /// All producers, in the order of their names.
+    pub fn producers(&self) -> impl Iterator<Item = ProducerRef<'a>> + 'a {
+        let producers = self.stream.producers.by_name.iter();
+        producers.map(|(_, name, producer)| ProducerRef { name, producer })
+    }
+
     /// The entry that an identifier of a producer has.
     pub fn produced(&self, producer: &[u8], iid: &[u8]) -> Option<StreamId> {
         self.stream.producers.find(producer, iid)
@@ -304,6 +330,35 @@ impl<'a> StreamRef<'a> {
     /// The oldest identifier of all producers, if it has been kept for as long as it is.
     pub(crate) fn ended_production(&self, now: UnixMillis) -> Option<(&'a [u8], &'a [u8])> {
         self.stream.producers.ended(now.0.max(0) as u64)
+    }
+}
+
+/// A producer to read.
+#[derive(Clone, Copy)]
+pub struct ProducerRef<'a> {
+    name: &'a [u8],
+    producer: &'a Producer,
+}
+
+impl<'a> ProducerRef<'a> {
+    /// Its name.
+    pub fn name(&self) -> &'a [u8] {
+        self.name
+    }
+
+    /// How many identifiers are known.
+    pub fn len(&self) -> usize {
+        self.producer.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The identifiers, the oldest first, and the entry of each.
+    pub fn messages(&self) -> impl Iterator<Item = (&'a [u8], StreamId)> + 'a {
+        self.producer.iter()
     }
 }
 
@@ -450,22 +505,20 @@ impl<'a> GroupRef<'a> {
         );
     }
 
-    /// The entries that are there and have been pending since a time or longer, those first that have been longest; at most so many.
-    pub fn pending_since(&self, until: UnixMillis, most: usize) -> Vec<PendingRef<'a>> {
-        let mut oldest: std::collections::BTreeMap<_, PendingRef<'a>> = Default::default();
-        self.walk_pending(StreamId::MIN, &mut |pending| {
-            let place = (pending.delivered_at, pending.id);
-            let is_older = |last: &(UnixMillis, StreamId)| place < *last;
-            let has_place = oldest.len() < most || oldest.keys().next_back().is_some_and(is_older);
-            if pending.delivered_at <= until && has_place && self.of.contains(pending.id) {
-                oldest.insert(place, pending);
-                if oldest.len() > most {
-                    oldest.pop_last();
-                }
+    /// Shows what has been pending since a time or longer, from `from` on, until `show` breaks.
+    pub fn walk_pending_since(
+        &self,
+        (from, until): (StreamId, UnixMillis),
+        show: &mut dyn FnMut(PendingRef<'a>) -> ControlFlow<()>,
+    ) {
+        let (forest, tree) = (&self.of.stream.forest, self.group.pending);
+        forest.walk_old(self.of.heap, tree, (from, until), &mut |record| {
+            let pending = self.pending_of(record.id, record.body);
+            match pending.delivered_at <= until {
+                true => show(pending),
+                false => ControlFlow::Continue(()),
             }
-            ControlFlow::Continue(())
         });
-        oldest.into_values().collect()
     }
 
     /// Number of consumers.

@@ -56,34 +56,9 @@ fn overwrites(pipeline: usize) -> Fed {
     warmed(Server::filled(KEYS), pipelines(commands, pipeline))
 }
 
-/// A server with a set of so many members.
-fn with_set() -> Server {
-    let mut server = Server::new(1);
-    let adds = (0..KEYS).map(|number| data::of_member("SADD", number));
-    server.run(&pipelines(adds, 64));
-    server
-}
-
-/// Questions for members that there are.
-fn questions(pipeline: usize) -> Fed {
-    let asked = scattered(OPERATIONS, KEYS).map(|number| data::of_member("SISMEMBER", number));
-    warmed(with_set(), pipelines(asked, pipeline))
-}
-
-/// Members that are there are added once more.
-fn known_members(pipeline: usize) -> Fed {
-    let adds = scattered(OPERATIONS, KEYS).map(|number| data::of_member("SADD", number));
-    warmed(with_set(), pipelines(adds, pipeline))
-}
-
-/// As [`inserts`], of members.
-fn new_members(pipeline: usize) -> Fed {
-    let adds = (KEYS..KEYS + OPERATIONS).map(|number| data::of_member("SADD", number));
-    (with_set(), pipelines(adds, pipeline))
-}
-
 /// A server on which a case is prepared.
-fn prepared(case: work::commands::Case) -> Fed {
+fn commands(made: fn() -> work::commands::Case) -> Fed {
+    let case = made();
     let mut server = Server::new(1);
     server.run(&pipelines(case.before.into_iter(), 64));
     let input = pipelines(case.counted.into_iter(), 64);
@@ -91,37 +66,6 @@ fn prepared(case: work::commands::Case) -> Fed {
         true => warmed(server, input),
         false => (server, input),
     }
-}
-
-fn commands(made: fn() -> work::commands::Case) -> Fed {
-    prepared(made())
-}
-
-/// A server with a stream of so many entries.
-fn with_stream(entries: usize) -> Server {
-    let mut server = Server::new(1);
-    server.run(&pipelines((0..entries).map(data::xadd), 64));
-    server
-}
-
-/// Entries come behind those that there are.
-fn new_entries(pipeline: usize) -> Fed {
-    let adds = (KEYS..KEYS + OPERATIONS).map(data::xadd);
-    (with_stream(KEYS), pipelines(adds, pipeline))
-}
-
-/// Ten entries from any on.
-fn ranges(pipeline: usize) -> Fed {
-    let ranges = scattered(OPERATIONS, KEYS - 10).map(data::xrange);
-    warmed(with_stream(KEYS), pipelines(ranges, pipeline))
-}
-
-/// A consumer is given one entry after the other, and acknowledges it.
-fn taken(pipeline: usize) -> Fed {
-    let mut server = with_stream(KEYS);
-    server.run(&[data::xgroup()]);
-    let taken = (0..OPERATIONS).map(data::take_and_acknowledge);
-    (server, pipelines(taken, pipeline))
 }
 
 fn under_far_limit((server, input): Fed) -> Fed {
@@ -264,21 +208,9 @@ fn get_miss((mut server, input): Fed) -> Fed {
 }
 
 #[library_benchmark]
-#[bench::pipeline_64(args = (64), setup = questions)]
-fn set_is_member((mut server, input): Fed) -> Fed {
-    black_box(server.run(&input));
-    (server, input)
-}
-
-#[library_benchmark]
-#[bench::known_64(args = (64), setup = known_members)]
-#[bench::new_64(args = (64), setup = new_members)]
-fn set_add((mut server, input): Fed) -> Fed {
-    black_box(server.run(&input));
-    (server, input)
-}
-
-#[library_benchmark]
+#[bench::sismember(args = (work::commands::sismember), setup = commands)]
+#[bench::sadd_known(args = (work::commands::sadd_known), setup = commands)]
+#[bench::sadd_new(args = (work::commands::sadd_new), setup = commands)]
 #[bench::zadd_moves(args = (work::commands::zadd_moves), setup = commands)]
 #[bench::zscore(args = (work::commands::zscore), setup = commands)]
 #[bench::hset_over(args = (work::commands::hset_over), setup = commands)]
@@ -290,16 +222,10 @@ fn set_add((mut server, input): Fed) -> Fed {
 #[bench::pfcount_kept(args = (work::commands::pfcount_kept), setup = commands)]
 #[bench::pfcount_sparse(args = (work::commands::pfcount_sparse), setup = commands)]
 #[bench::pfmerge_dense(args = (work::commands::pfmerge_dense), setup = commands)]
+#[bench::xadd_new(args = (work::commands::xadd_new), setup = commands)]
+#[bench::xrange_of_10(args = (work::commands::xrange_of_10), setup = commands)]
+#[bench::xreadgroup_xack(args = (work::commands::xreadgroup_xack), setup = commands)]
 fn of_type((mut server, input): Fed) -> Fed {
-    black_box(server.run(&input));
-    (server, input)
-}
-
-#[library_benchmark]
-#[bench::add_64(args = (64), setup = new_entries)]
-#[bench::range_of_10_64(args = (64), setup = ranges)]
-#[bench::take_and_acknowledge_64(args = (64), setup = taken)]
-fn stream((mut server, input): Fed) -> Fed {
     black_box(server.run(&input));
     (server, input)
 }
@@ -672,10 +598,7 @@ library_benchmark_group!(
         set_overwrite,
         set_insert,
         set_px,
-        set_is_member,
-        set_add,
         of_type,
-        stream,
         script,
         script_hop,
         hand_over,

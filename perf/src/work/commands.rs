@@ -33,6 +33,39 @@ fn case(
     }
 }
 
+/// A case of adding what is new, by number, behind what is there.
+fn added(add: impl Fn(usize) -> Vec<u8> + Copy) -> Case {
+    Case {
+        before: (0..KEYS).map(add).collect(),
+        counted: (KEYS..KEYS + OPERATIONS).map(add).collect(),
+        is_repeatable: false,
+    }
+}
+
+/// `name`, of a set and its member number `number`.
+fn of_member(name: &str, number: usize) -> Vec<u8> {
+    command(&[name.as_bytes(), b"set", &key(number)])
+}
+
+fn sadd(number: usize) -> Vec<u8> {
+    of_member("SADD", number)
+}
+
+/// `SISMEMBER` of a member of a large set.
+pub fn sismember() -> Case {
+    case(sadd, |number| of_member("SISMEMBER", number), true)
+}
+
+/// `SADD` of a member that is there.
+pub fn sadd_known() -> Case {
+    case(sadd, sadd, true)
+}
+
+/// `SADD` of a new member to a large set.
+pub fn sadd_new() -> Case {
+    added(sadd)
+}
+
 /// A score with digits behind the point, different for every member.
 fn score(number: usize) -> String {
     format!("{}.25", number.wrapping_mul(48_271) % 1_000_003)
@@ -103,6 +136,74 @@ pub fn geosearch() -> Case {
         command(&words)
     };
     case(geoadd, asked, true)
+}
+
+/// The id of entry number `number` of the stream: a few milliseconds apart.
+fn entry_id(number: usize) -> String {
+    let ms = 1_700_000_000_000 + number as u64 / 3 * 5;
+    format!("{ms}-{}", number % 3)
+}
+
+/// `XADD` of an entry of two fields.
+fn xadd(number: usize) -> Vec<u8> {
+    let (id, value) = (
+        entry_id(number),
+        format!("{:08}", number * 7919 % 100_000_000),
+    );
+    let (id, value) = (id.as_bytes(), value.as_bytes());
+    command(&[
+        b"XADD",
+        b"stream",
+        id,
+        b"temperature",
+        value,
+        b"humidity",
+        value,
+    ])
+}
+
+/// `XADD` behind the entries of a large stream.
+pub fn xadd_new() -> Case {
+    added(xadd)
+}
+
+/// `XRANGE` of ten entries from any on.
+pub fn xrange_of_10() -> Case {
+    let asked = |number| {
+        let from = entry_id(number);
+        command(&[b"XRANGE", b"stream", from.as_bytes(), b"+", b"COUNT", b"10"])
+    };
+    Case {
+        before: (0..KEYS).map(xadd).collect(),
+        counted: scattered(OPERATIONS, KEYS - 10).map(asked).collect(),
+        is_repeatable: true,
+    }
+}
+
+/// `XREADGROUP` of one entry after the other, and `XACK` of it.
+pub fn xreadgroup_xack() -> Case {
+    let group = command(&[b"XGROUP", b"CREATE", b"stream", b"group", b"0"]);
+    let take: [&[u8]; 9] = [
+        b"XREADGROUP",
+        b"GROUP",
+        b"group",
+        b"me",
+        b"COUNT",
+        b"1",
+        b"STREAMS",
+        b"stream",
+        b">",
+    ];
+    let taken = |number| {
+        let id = entry_id(number);
+        let acknowledge = command(&[b"XACK", b"stream", b"group", id.as_bytes()]);
+        [command(&take), acknowledge].concat()
+    };
+    Case {
+        before: (0..KEYS).map(xadd).chain([group]).collect(),
+        counted: (0..OPERATIONS).map(taken).collect(),
+        is_repeatable: false,
+    }
 }
 
 /// HyperLogLogs, of so many elements each.
@@ -192,6 +293,10 @@ mod tests {
             let bytes = server.turn(&case.counted.swap_remove(0));
             assert_eq!(bytes, reply.len());
         };
+        ends(sadd_known, b":0\r\n");
+        ends(sadd_new, b":1\r\n");
+        ends(sismember, b":1\r\n");
+        ends(xadd_new, b"$15\r\n1700000027305-1\r\n");
         ends(zadd_moves, b":0\r\n");
         ends(hset_over, b":0\r\n");
         ends(pfadd_known, b":0\r\n");
@@ -206,6 +311,11 @@ mod tests {
             server.run(&case.before);
             server.run(&case.counted)
         };
+        let entry = b"*2\r\n$15\r\n1700000000000-0\r\n*4\r\n$11\r\ntemperature\r\n$8\r\n00000000\r\n$8\r\nhumidity\r\n$8\r\n00000000\r\n";
+        let ten = b"*10\r\n".len() + 10 * entry.len();
+        assert_eq!(bytes(xrange_of_10), OPERATIONS * ten);
+        let taken = b"*1\r\n*2\r\n$6\r\nstream\r\n*1\r\n".len() + entry.len() + b":1\r\n".len();
+        assert_eq!(bytes(xreadgroup_xack), OPERATIONS * taken);
         assert_eq!(bytes(hget), OPERATIONS * crate::data::BULK_BYTES);
         assert!(bytes(zscore) > OPERATIONS * b"$-1\r\n".len());
         assert!(bytes(geosearch) > OPERATIONS * 5 * crate::data::KEY_BYTES);

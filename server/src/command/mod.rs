@@ -10,6 +10,7 @@ mod commands_md;
 mod context;
 pub mod events;
 mod families;
+mod going_on;
 mod handing;
 pub mod invalidate;
 mod keys;
@@ -29,6 +30,10 @@ pub use families::larder::rebalance::{ahead, moving};
 pub use families::monitor;
 pub use families::object::{eviction_of, keeps_time, thresholds_of};
 pub(crate) use families::script::{busy, no_script};
+pub use going_on::{
+    CoreRequest, MergePieces, Round, Rounds, Step, Steps, Walk, Walking, merge_joined,
+    run_all_steps, walk_at_once,
+};
 pub use handing::{Extent, Handed, PART_BYTES};
 pub use keys::{
     BeginSearch, FindKeys, Finer, Found, KEY_SPECS_MAX, KeyAccess, KeyFlags, KeyInArgs, KeySpec,
@@ -36,10 +41,9 @@ pub use keys::{
 };
 pub use shown::name_declared_keys_only;
 pub use spec::{
-    AttemptFn, AttemptRoundsFn, Attempted, Blocking, Category, CommandSpec, CoreFn, CoreRequest,
-    FieldUse, Flags, Group, Invoke, Merge, Resolved, Round, Rounds, RoundsFn, Run, SessionFn,
-    ShardFn, Spread, Step, Steps, StepsFn, TimeoutFn, TransactionStep, Turn, WaitLimit,
-    run_all_steps,
+    AttemptFn, AttemptRoundsFn, Attempted, Blocking, Category, CommandSpec, CoreFn, FieldUse,
+    Flags, Group, Invoke, Merge, Resolved, RoundsFn, Run, SessionFn, ShardFn, Spread, StepsFn,
+    TimeoutFn, TransactionStep, Turn, WaitLimit,
 };
 pub use table::{Command, CommandTable};
 pub use topology::{Question, Topology};
@@ -49,6 +53,7 @@ pub static FAMILIES: &[&[CommandSpec]] = check::checked(&[
     families::strings::COMMANDS,
     families::keys::COMMANDS,
     families::expire::COMMANDS,
+    families::matching::COMMANDS,
     families::scan::COMMANDS,
     families::object::COMMANDS,
     families::databases::COMMANDS,

@@ -1,14 +1,14 @@
 //! What is said once about a command, and everything else derives from.
 
-use std::fmt::Debug;
-
-use larder_engine::{Shard, WakesOn};
+use larder_engine::WakesOn;
 
 use super::named_flags::named_flags;
-use crate::command::{Args, CoreCall, Handed, KeyAccess, Keys, SessionCall, ShardCall};
+use crate::command::{
+    Args, CoreCall, KeyAccess, Keys, Rounds, SessionCall, ShardCall, Steps, Walk,
+};
 use crate::resp::errors::CommandResult;
 use crate::resp::{ErrorReply, Reply};
-use crate::routing::{CoreId, SlotMap};
+use crate::routing::SlotMap;
 use crate::shared::CoreGauges;
 use crate::topics::Topic;
 
@@ -48,6 +48,8 @@ pub struct CommandSpec {
     pub run: Run,
     /// How it begins on a shard where it may take several turns. Where it may not, in an `EXEC` or a script, it is run in one.
     pub steps: Option<StepsFn>,
+    /// How it looks at all keys over several turns, if it does ([`Run::EveryCore`]). Where it may not, as above.
+    pub walk: Option<Walk>,
     /// Its subcommands, if it is a container.
     pub subcommands: &'static [CommandSpec],
 }
@@ -71,6 +73,7 @@ impl CommandSpec {
         deprecated: None,
         run: Run::Container,
         steps: None,
+        walk: None,
         subcommands: &[],
     };
 
@@ -460,91 +463,4 @@ pub enum Spread {
     All,
     /// Several rounds (`RENAME`).
     Rounds(RoundsFn),
-}
-
-/// A command that goes on over several turns of the core of its keys, which are locked for it until it is done.
-pub trait Steps: Debug {
-    /// The next step, which takes some tenths of a millisecond at most. It is called as the command was, and at the same time.
-    ///
-    /// # Errors
-    /// The command's reply is this error. Nothing of it is left then.
-    fn next(&mut self, call: &mut ShardCall<'_>) -> Result<Step, ErrorReply>;
-
-    /// Bytes of memory it holds that count nowhere else.
-    fn held_bytes(&self) -> usize;
-
-    /// It is given up before its end: nobody waits for what it reads. What it has in the shard that no key has goes.
-    fn abandon(&mut self, _shard: &mut Shard) {}
-}
-
-/// What a step comes to.
-#[derive(Debug)]
-pub enum Step {
-    /// There are others.
-    More,
-    /// The reply is written.
-    Done,
-    /// The reply is in these pieces, one behind the other.
-    Reply(Vec<Vec<u8>>),
-}
-
-/// Runs all steps of a command at once.
-pub fn run_all_steps(
-    call: &mut ShardCall<'_>,
-    begin: impl FnOnce(&mut ShardCall<'_>) -> Result<Option<Box<dyn Steps>>, ErrorReply>,
-) -> CommandResult {
-    let Some(mut steps) = begin(call)? else {
-        return Ok(());
-    };
-    loop {
-        match steps.next(call)? {
-            Step::More => {}
-            Step::Done => return Ok(()),
-            Step::Reply(pieces) => {
-                pieces.iter().for_each(|piece| call.reply.raw(piece));
-                return Ok(());
-            }
-        }
-    }
-}
-
-/// A command in several rounds: ask some cores, look at what they answer, ask again or reply.
-pub trait Rounds {
-    /// The next round. `answers` are those to the requests of the round before, in their order; none at first.
-    ///
-    /// # Errors
-    /// The command's reply is this error.
-    fn next(&mut self, answers: &[&[u8]], reply: &mut Reply<'_>) -> Result<Round, ErrorReply>;
-
-    /// Entries came with an answer that [`Self::next`] is about to be told.
-    fn hand(&mut self, _entries: Vec<Handed>) {
-        unreachable!("no core hands entries to such a command")
-    }
-
-    /// Asks `core` alone from now on: for commands with [`Flags::BY_NODE`].
-    fn keep_to(&mut self, _core: CoreId) {}
-}
-
-/// What a round comes to.
-#[derive(Debug)]
-pub enum Round {
-    /// Ask these.
-    Ask(Vec<CoreRequest>),
-    /// Ask this one, and hand it entries.
-    Hand(CoreRequest, Vec<Handed>),
-    /// The reply is written.
-    Done,
-    /// Nothing can be done yet, and nothing was: [`Run::Blocking`] only.
-    Wait(Resolved),
-}
-
-/// A question to a core.
-#[derive(Clone, Debug)]
-pub struct CoreRequest {
-    /// Whom.
-    pub core: CoreId,
-    /// What runs there.
-    pub run: CoreFn,
-    /// Its arguments; position 0 is an argument like the others.
-    pub args: Vec<Vec<u8>>,
 }

@@ -47,6 +47,12 @@ pub const TIMED_ARGS_BYTES: usize = 16 * 1024;
 /// left waits for the next one.
 pub const BATCH_HIGH_WATER_BYTES: usize = 16 << 20;
 
+/// A command in rounds that has asked this core alone for so many bytes goes on in the next turn; a round counts as so many beside those
+/// of its questions and answers.
+pub const ROUNDS_AT_ONCE_BYTES: usize = 64 << 10;
+/// See [`ROUNDS_AT_ONCE_BYTES`].
+pub const ROUND_WEIGHT_BYTES: usize = 16 << 10;
+
 /// Bytes of arguments to which a step of a command that takes several turns is alike in the memory that it may use.
 pub const STEP_LEASE_BYTES: usize = 32 << 10;
 

@@ -130,6 +130,11 @@ impl Stats {
         }
     }
 
+    /// A command that is counted has taken so long beside that: it goes on.
+    pub fn took_longer(&mut self, id: CommandId, nanos: u64) {
+        self.by_command[id.index()].nanos += nanos;
+    }
+
     /// A command ran `calls` times and took `each_nanos` each time.
     #[inline(always)]
     pub fn ran_alike(&mut self, id: CommandId, calls: u64, each_nanos: u64) {
@@ -145,6 +150,12 @@ impl Stats {
     pub fn count_error(&mut self, code: &[u8]) {
         self.error_replies += 1;
         self.errors.add(&String::from_utf8_lossy(code), 1);
+    }
+
+    /// The error reply of a command that ran was made.
+    pub fn count_failure(&mut self, id: CommandId, code: &[u8]) {
+        self.count_error(code);
+        self.by_command[id.index()].failed += 1;
     }
 
     /// Takes a sample for the rates; called about ten times a second, `now_ms` of a clock that never goes back.

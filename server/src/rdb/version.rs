@@ -18,6 +18,8 @@ impl Version {
     pub const WRITTEN: Self = Self(10);
     /// That of Redis 7.4, the first in which fields of a hash have deadlines.
     pub const OF_FIELD_DEADLINES: Self = Self(12);
+    /// That of Redis 8.6, the first in which a stream has producers.
+    pub const OF_PRODUCERS: Self = Self(13);
     /// The last of Redis's that is read.
     const REDIS_MAX: Self = Self(13);
     /// The one of Valkey's.

@@ -37,6 +37,7 @@ use std::net::IpAddr;
 use larder_engine::DbIndex;
 
 use crate::config::Origin;
+use crate::observe::{CommandId, Stats};
 use crate::resp::{Parser, Protocol, Reply, errors};
 use crate::routing::CoreId;
 use unread::Unread;
@@ -126,6 +127,8 @@ pub enum Closing {
 /// Why a session runs no further command for now.
 #[derive(Clone, Debug)]
 pub struct Blocked {
+    /// The command that waits.
+    pub command: CommandId,
     /// When the wait ends by itself, in milliseconds of the core's monotonic clock; `None`: never.
     pub until_ms: Option<u64>,
     /// Writes the reply of a wait that ended by time (or by `CLIENT UNBLOCK id TIMEOUT`).
@@ -173,6 +176,14 @@ impl Ending {
         match self {
             Self::TimedOut => on_timeout(reply),
             Self::Unblocked => reply.error(&errors::UNBLOCKED),
+        }
+    }
+
+    /// Counts that a wait of `command` has ended so, where that is an error.
+    pub fn count(self, command: CommandId, stats: &mut Stats) {
+        match self {
+            Self::TimedOut => {}
+            Self::Unblocked => stats.count_failure(command, errors::UNBLOCKED.code()),
         }
     }
 }
@@ -445,8 +456,8 @@ impl Session {
         blocked.is_some_and(|blocked| !blocked.is_being_served)
     }
 
-    /// Ends the wait of a blocked session, unless it is served first.
-    pub fn unblock(&mut self, ending: Ending) -> Unblocked {
+    /// Ends the wait of a blocked session, unless it is served first. One that ends at once is counted.
+    pub fn unblock(&mut self, ending: Ending, stats: &mut Stats) -> Unblocked {
         let Some(blocked) = self.blocked.as_mut() else {
             return Unblocked::No;
         };
@@ -466,6 +477,7 @@ impl Session {
             (blocked.is_being_served, blocked.ending) = (true, Some(ending));
             return Unblocked::IsToBe;
         }
+        ending.count(blocked.command, stats);
         let (on_timeout, protocol) = (blocked.on_timeout, self.protocol);
         self.end_blocked(|out| ending.write(on_timeout, &mut Reply::new(out, protocol)));
         Unblocked::AtOnce

@@ -191,7 +191,7 @@ impl Player {
             let patience = match expected {
                 _ if blessing && read > 0 => SILENCE,
                 Some("(none)") => 2 * SILENCE,
-                _ if blessing => BLESS_PATIENCE,
+                None if blessing => BLESS_PATIENCE,
                 _ => REPLY_PATIENCE,
             };
             let client = self.connection_to_read(connection)?;

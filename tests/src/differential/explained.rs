@@ -93,6 +93,12 @@ pub const EXPLAINED: &[Explained] = &[
         is: |it| it.sorts && it.is_encoding("listpack", "skiplist"),
     },
     Explained {
+        name: "since 7.2 a sorted set is a skiplist that was given more scores at once than a small one has members, few as they are",
+        since: (7, 2),
+        larder: Larder::AsSince,
+        is: |it| it.is_encoding("listpack", "skiplist"),
+    },
+    Explained {
         name: "since 7.2 a double has as few digits as it takes",
         since: (7, 2),
         larder: Larder::AsSince,
@@ -109,13 +115,14 @@ pub const EXPLAINED: &[Explained] = &[
         },
     },
     Explained {
-        name: "a score of -0 is kept as such in a skiplist, and as 0 in a listpack; here as 0 in both",
+        name: "a small sorted set that is sorted becomes a skiplist, and keeps a score of -0; here what is in it decides",
         since: (0, 0),
         larder: Larder::AsBefore,
         is: |it| {
-            are_same_doubles(it.before, it.since, &|before, since| {
-                (before, since) == ("0", "-0") || digits(before) < digits(since)
-            })
+            it.sorts
+                && are_same_doubles(it.before, it.since, &|before, since| {
+                    (before, since) == ("0", "-0") || digits(before) < digits(since)
+                })
         },
     },
     Explained {

@@ -208,11 +208,22 @@ impl ListMut<'_> {
     /// Takes at most `count` elements out that are `element`, from this end on; how many. Each is a change by itself, neighbours
     /// are one record.
     pub fn remove_equal(&mut self, element: &[u8], count: u32, from: End) -> u32 {
+        self.remove_equal_of(0..self.len(), element, count, from)
+    }
+
+    /// As [`Self::remove_equal`], of the elements `range`, which there are.
+    pub fn remove_equal_of(
+        &mut self,
+        range: Range<u32>,
+        element: &[u8],
+        count: u32,
+        from: End,
+    ) -> u32 {
         let Some(at) = self.at else {
             return 0;
         };
         let len = self.len();
-        let mut sweep = Sweep::new(len, count, from);
+        let mut sweep = Sweep::new(range, count, from);
         let mut found = Vec::new();
         while let Some(base) = {
             let list = self.open.shard.memory.list_view(&at);

@@ -331,7 +331,27 @@ impl Play<'_> {
         let at = self.steps.below(self.len(key));
         let mut model = self.lists.get(key).cloned().unwrap_or_default();
         let element = model.get(at).cloned().unwrap_or_default();
-        let removed = self.change(key, |list| list.remove_equal(&element, most, from));
+        // At once, or a piece after the other.
+        let piece = match self.steps.below(2) {
+            0 => u32::MAX,
+            _ => 1 + self.steps.below(40) as u32,
+        };
+        let removed = self.change(key, |list| {
+            let (mut left, mut rest) = (most, 0..list.len());
+            while !rest.is_empty() {
+                let (start, end) = match from {
+                    End::Head => (rest.start, rest.start.saturating_add(piece).min(rest.end)),
+                    End::Tail => (rest.end.saturating_sub(piece).max(rest.start), rest.end),
+                };
+                let removed = list.remove_equal_of(start..end, &element, left, from);
+                left -= removed;
+                rest = match from {
+                    End::Head => end - removed..rest.end - removed,
+                    End::Tail => rest.start..start,
+                };
+            }
+            most - left
+        });
         if from == End::Tail {
             model = model.into_iter().rev().collect();
         }

@@ -8,7 +8,6 @@ use crate::Direction;
 use crate::item::Variant;
 use crate::journal::{Element, Event};
 use crate::limits::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
-use crate::list::End;
 use crate::memory::{Known, SortedAt};
 use crate::raw::Block;
 use crate::shard::{Open, Shard};
@@ -32,6 +31,8 @@ pub struct SortedSetMut<'a> {
     pub(super) open: Open<'a>,
     /// Where it lies, if it is there.
     pub(super) at: Option<SortedAt>,
+    /// Members that are about to be added, if that is still to be thought of.
+    expected: u64,
 }
 
 impl Shard {
@@ -47,7 +48,11 @@ impl Shard {
     ) -> Result<SortedSetMut<'a>, WrongType> {
         let open = self.open(db, key, Kind::SortedSet)?;
         let at = open.item.map(|item| open.shard.memory.sorted_at(item));
-        Ok(SortedSetMut { open, at })
+        Ok(SortedSetMut {
+            open,
+            at,
+            expected: 0,
+        })
     }
 }
 
@@ -108,8 +113,16 @@ impl SortedSetMut<'_> {
         }
     }
 
+    /// So many members are about to be given scores, whether they are there or not: as in Redis, a sorted set answers then what it would
+    /// answer with so many.
+    #[inline]
+    pub fn expect(&mut self, members: u64) {
+        self.expected = members;
+    }
+
     /// Gives a member the score that `make` makes of the one it has, none if it is not there; `None` of that leaves all as it is. The
-    /// member is looked up once. Answers what became of it, if it was to have a score.
+    /// member is looked up once. Answers what became of it, if it was to have a score. As in Redis, a score that equals the one it has
+    /// changes nothing, whatever the sign of a zero; and only what is no small sorted set keeps that of −0.
     ///
     /// # Errors
     /// What `make` answers; the name or the key is too large, there are as many members as there may be, or memory is out; then
@@ -149,9 +162,14 @@ impl SortedSetMut<'_> {
         if name.len() > MAX_VALUE_BYTES {
             return Err(StoreError::TooLarge);
         }
-        if known.is_some_and(|known| known.score.to_bits() == score.to_bits()) {
+        if known.is_some_and(|known| known.score == score) {
             return Ok(Scored::Same);
         }
+        let is_outgrown = self.outgrows(known.is_none(), name);
+        let score = match is_outgrown || score != 0.0 || self.is_outgrown() {
+            true => score,
+            false => 0.0,
+        };
         let element = Element::Score {
             member: name,
             score,
@@ -166,14 +184,12 @@ impl SortedSetMut<'_> {
             }
             _ => self.create((name, score))?,
         }
-        if known.is_none() {
-            self.note_variant(name);
+        if is_outgrown {
+            self.note_outgrown();
         }
         self.open.record(element);
         Ok(match known {
             None => Scored::Added,
-            // Zeros of both signs are equal, and the one is stored where the other was.
-            Some(known) if known.score == score => Scored::Same,
             Some(_) => Scored::Changed,
         })
     }
@@ -209,17 +225,32 @@ impl SortedSetMut<'_> {
         }
     }
 
-    /// Says of the sorted set what this member, which has come, makes it.
+    /// Whether it is no small one any more when this member has its score.
     #[inline(always)]
-    fn note_variant(&mut self, name: &[u8]) {
-        let len = self.len();
+    fn outgrows(&mut self, is_new: bool, name: &[u8]) -> bool {
+        let expected = std::mem::take(&mut self.expected);
+        let (len, longest) = match is_new {
+            true => (self.len() + 1, name.len() as u64),
+            false => (0, 0),
+        };
+        let thresholds = &self.open.shard.thresholds;
+        thresholds.is_outgrown_sorted_set((len.max(expected), longest))
+    }
+
+    /// Whether it has been no small one before.
+    fn is_outgrown(&self) -> bool {
+        let variant = self
+            .open
+            .item
+            .map(|item| self.open.shard.memory.variant(item));
+        variant.is_some_and(Variant::is_outgrown)
+    }
+
+    /// Says of the sorted set that it is no small one any more.
+    #[inline]
+    fn note_outgrown(&mut self) {
         let Some(at) = self.at else { return };
-        let Shard {
-            memory, thresholds, ..
-        } = &mut *self.open.shard;
-        if !thresholds.is_outgrown_sorted_set((len, name.len() as u64)) {
-            return;
-        }
+        let memory = &mut self.open.shard.memory;
         match at {
             SortedAt::Packed(at) => {
                 let (variant, _) = memory.packed_mut_at(at);
@@ -261,19 +292,23 @@ impl SortedSetMut<'_> {
         place.expect("a member is of a sorted set that is there")
     }
 
-    /// Takes the first member, or the last, out, after showing it; whether there was one.
-    pub fn pop(&mut self, end: End, show: &mut dyn FnMut(Member<'_>)) -> bool {
-        let direction = match end {
-            End::Head => Direction::Up,
-            End::Tail => Direction::Down,
-        };
+    /// Takes the member that a walk in this direction shows first out, after showing it; whether there is one.
+    ///
+    /// # Errors
+    /// What `show` answers; then it is in.
+    #[inline]
+    pub fn pop<E>(
+        &mut self,
+        direction: Direction,
+        show: impl FnOnce(Member<'_>) -> Result<(), E>,
+    ) -> Result<bool, E> {
         let Some(view) = self.view().filter(|view| view.len() > 0) else {
-            return false;
+            return Ok(false);
         };
         let (name, score) = view.first(direction);
-        show(Member { name, score });
+        show(Member { name, score })?;
         self.remove_first(direction);
-        true
+        Ok(true)
     }
 
     /// Removes the members of these ranks; how many there were. Each makes a record.
@@ -312,13 +347,14 @@ impl SortedSetMut<'_> {
     /// Removes the member that a walk in this direction shows first, of some; how many that is.
     fn remove_first(&mut self, direction: Direction) -> u64 {
         let view = self.view().expect("there are members");
-        let name = view.first(direction).0.to_vec();
-        let gone = Element::Gone(&name);
+        let copy = NameCopy::of(view.first(direction).0);
+        let name = copy.bytes();
+        let gone = Element::Gone(name);
         self.open.before(&gone);
         let (item, at) = self.place();
         let Shard { memory, hasher, .. } = &mut *self.open.shard;
         let hash_of = |name: &[u8]| hasher.hash(name);
-        let moved = memory.remove_first(item, at, &hash_of, (hash_of(&name), direction));
+        let moved = memory.remove_first(item, at, &hash_of, (hash_of(name), direction));
         self.moved(moved);
         self.open.record(gone);
         1
@@ -345,6 +381,37 @@ impl SortedSetMut<'_> {
     pub fn close(self, events: &[Event]) {
         let is_empty = self.is_there() && self.is_empty();
         self.open.close(is_empty, events);
+    }
+}
+
+/// A name that was a member's, as long as that is removed.
+enum NameCopy {
+    Short(usize, [u8; Self::SHORT_BYTES]),
+    Long(Vec<u8>),
+}
+
+impl NameCopy {
+    /// Bytes of a name that costs no memory of its own.
+    const SHORT_BYTES: usize = 64;
+
+    #[inline]
+    fn of(name: &[u8]) -> Self {
+        let mut short = [0; Self::SHORT_BYTES];
+        match short.get_mut(..name.len()) {
+            Some(place) => {
+                place.copy_from_slice(name);
+                Self::Short(name.len(), short)
+            }
+            None => Self::Long(name.to_vec()),
+        }
+    }
+
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Short(len, bytes) => &bytes[..*len],
+            Self::Long(name) => name,
+        }
     }
 }
 

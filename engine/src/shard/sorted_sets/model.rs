@@ -76,10 +76,54 @@ fn redo(set: &mut Set, element: &Element<'_>) {
     }
 }
 
+/// A sorted set that is changed.
+struct Model {
+    set: Set,
+    /// Whether it is no small one.
+    is_outgrown: bool,
+    thresholds: Thresholds,
+}
+
+impl Model {
+    fn of(play: &mut Play<'_>, key: &[u8]) -> Self {
+        Self {
+            set: play.set(key),
+            is_outgrown: play.is_outgrown(key),
+            thresholds: play.thresholds,
+        }
+    }
+
+    /// A member gets a score, so many members being expected; what becomes of it.
+    fn put(&mut self, name: &[u8], score: f64, expected: u64) -> Scored {
+        let was = self.set.get(name).copied();
+        if was == Some(score) {
+            return Scored::Same;
+        }
+        let Thresholds {
+            sorted_set_members: members,
+            sorted_set_name_bytes: bytes,
+            ..
+        } = self.thresholds;
+        let is_too_much = self.set.len() as u64 >= members || name.len() as u64 > bytes;
+        self.is_outgrown |= expected > members || was.is_none() && is_too_much;
+        let kept = if self.is_outgrown { score } else { score + 0.0 };
+        self.set.insert(name.to_vec(), kept);
+        match was {
+            None => Scored::Added,
+            Some(_) => Scored::Changed,
+        }
+    }
+
+    fn bits_of(&self, name: &[u8]) -> Option<u64> {
+        self.set.get(name).copied().map(f64::to_bits)
+    }
+}
+
 struct Play<'a> {
     steps: Steps<'a>,
     shard: Shard,
     sets: Sets,
+    thresholds: Thresholds,
     replayed: Rc<RefCell<Sets>>,
 }
 
@@ -93,6 +137,7 @@ pub fn play(bytes: &[u8]) {
         steps: Steps::new(bytes),
         shard,
         sets: Sets::new(),
+        thresholds: Thresholds::default(),
         replayed,
     };
     played::drive(&mut play, STEPS_MAX, CHECK_INTERVAL);
@@ -217,28 +262,40 @@ impl Play<'_> {
         (0..4).map(&mut encoding_of).collect()
     }
 
+    /// Whether a key's sorted set is no small one.
+    fn is_outgrown(&mut self, key: &[u8]) -> bool {
+        let key = self.shard.hasher().clone().key(key);
+        let entry = self.shard.get(DB, key, Access::Peek);
+        entry.is_some_and(|entry| entry.encoding() == Encoding::SkipList)
+    }
+
     fn put(&mut self, key: &[u8], name: &[u8], score: f64) {
         let was = self.set(key).get(name).copied();
-        let scored = self.change(key, |set| {
+        let mut model = Model::of(self, key);
+        let expected = (self.steps.operand() as u64).saturating_sub(100);
+        let (scored, is) = self.change(key, |set| {
             assert_eq!(set.score(name).map(f64::to_bits), was.map(f64::to_bits));
-            set.set(name, score)
+            set.expect(expected);
+            (set.set(name, score), set.score(name))
         });
-        let expected = match was {
-            None => Scored::Added,
-            Some(was) if was == score => Scored::Same,
-            Some(_) => Scored::Changed,
-        };
-        assert_eq!(scored, Ok(expected));
-        let set = self.sets.entry(key.to_vec()).or_default();
-        set.insert(name.to_vec(), score);
+        assert_eq!(scored, Ok(model.put(name, score, expected)));
+        assert_eq!(is.map(f64::to_bits), model.bits_of(name));
+        self.settle(key, model);
+    }
+
+    fn settle(&mut self, key: &[u8], model: Model) {
+        self.replace_model(key, model.set);
+        if self.sets.contains_key(key) {
+            assert_eq!(self.is_outgrown(key), model.is_outgrown);
+        }
     }
 
     fn put_many(&mut self, key: &[u8]) {
         let (times, manner) = (self.steps.operand(), self.steps.operand());
         let (base, first) = (score(&mut self.steps), self.steps.below(1000));
         let base = if base.is_finite() { base } else { 0.0 };
-        let mut model = self.set(key);
-        let members: Vec<(Vec<u8>, f64)> = (0..times.min(MANY.saturating_sub(model.len())))
+        let mut model = Model::of(self, key);
+        let members: Vec<(Vec<u8>, f64)> = (0..times.min(MANY.saturating_sub(model.set.len())))
             .map(|number| {
                 let name = format!("{:0width$}", first + number, width = 1 + manner % 30);
                 let score = match manner {
@@ -259,8 +316,10 @@ impl Play<'_> {
                 assert!(set.set(name, *score).is_ok());
             }
         });
-        model.extend(members);
-        self.replace_model(key, model);
+        for (name, score) in &members {
+            model.put(name, *score, 0);
+        }
+        self.settle(key, model);
     }
 
     fn near(&self, key: &[u8], members: &[(Vec<u8>, f64)]) {
@@ -299,18 +358,23 @@ impl Play<'_> {
             .into_iter()
             .map(|(name, score)| (name.to_vec(), score))
             .collect();
-        let mut expected: Box<dyn Iterator<Item = (Vec<u8>, f64)>> = match end {
-            End::Head => Box::new(members.into_iter()),
-            End::Tail => Box::new(members.into_iter().rev()),
+        let direction = match end {
+            End::Head => Direction::Up,
+            End::Tail => Direction::Down,
+        };
+        let mut expected: Box<dyn Iterator<Item = (Vec<u8>, f64)>> = match direction {
+            Direction::Up => Box::new(members.into_iter()),
+            Direction::Down => Box::new(members.into_iter().rev()),
         };
         self.change(key, |set| {
             for _ in 0..times {
                 let expected = expected.next();
                 let mut popped = None;
-                let was_there = set.pop(end, &mut |member: Member<'_>| {
+                let was_there = set.pop(direction, |member| {
                     popped = Some((member.name.to_vec(), member.score));
+                    Ok::<_, ()>(())
                 });
-                assert_eq!(was_there, expected.is_some());
+                assert_eq!(was_there, Ok(expected.is_some()));
                 assert_eq!(popped, expected);
                 if let Some((name, _)) = popped {
                     model.remove(&name);
@@ -347,25 +411,25 @@ impl Play<'_> {
     /// Adds to the scores of some members, and to that of one that may not be there.
     fn nudge(&mut self, key: &[u8]) {
         let (times, by) = (self.steps.operand(), self.steps.below(5) as f64 - 2.0);
-        let mut model = self.set(key);
-        let mut names: Vec<Vec<u8>> = (0..times).filter_map(|_| self.some_name(&model)).collect();
+        let mut model = Model::of(self, key);
+        let some = |play: &mut Self| play.some_name(&model.set);
+        let mut names: Vec<Vec<u8>> = (0..times).filter_map(|_| some(self)).collect();
         names.push(name(&mut self.steps, 200));
-        names.retain(|name| !(model.get(name).copied().unwrap_or(0.0) + by).is_nan());
+        names.retain(|name| !(model.set.get(name).copied().unwrap_or(0.0) + by).is_nan());
         self.change(key, |set| {
             for name in &names {
-                let was = model.get(name).copied();
+                let was = model.set.get(name).copied();
                 let is = was.unwrap_or(0.0) + by;
                 let updated = set.update::<StoreError>(name, |score| {
                     assert_eq!(score.map(f64::to_bits), was.map(f64::to_bits));
                     Ok(Some(is))
                 });
-                assert!(matches!(updated, Ok(Some(_))));
-                model.insert(name.clone(), is);
+                assert_eq!(updated, Ok(Some(model.put(name, is, 0))));
             }
             let untouched = set.update::<StoreError>(b"nobody", |_| Ok(None));
             assert_eq!(untouched, Ok(None));
         });
-        self.replace_model(key, model);
+        self.settle(key, model);
     }
 
     fn bound(&mut self, model: &Set) -> Bound<'static> {
@@ -578,9 +642,9 @@ impl Play<'_> {
     fn run_out(&mut self, key: &[u8]) {
         let (first, times) = (self.steps.below(3000), self.steps.operand().min(60));
         for number in 0..times {
-            let mut model = self.set(key);
+            let mut model = Model::of(self, key);
             let name = match number % 3 {
-                0 => self.some_name(&model),
+                0 => self.some_name(&model.set),
                 _ => None,
             };
             let long = 20 * (number % 13);
@@ -591,12 +655,10 @@ impl Play<'_> {
             let done = self.change(key, |set| set.set(&name, score));
             self.shard.memory.arena_mut().run_out_after(None);
             match done {
-                Ok(_) => {
-                    model.insert(name, score);
-                }
+                Ok(scored) => assert_eq!(scored, model.put(&name, score, 0)),
                 Err(error) => assert_eq!(error, StoreError::OutOfMemory),
             }
-            self.replace_model(key, model);
+            self.settle(key, model);
             if number % 16 == 0 {
                 self.compare();
             }
@@ -611,11 +673,12 @@ impl Play<'_> {
 
     fn set_thresholds(&mut self) {
         let (members, bytes) = (self.steps.operand() as u64, self.steps.operand() as u64);
-        self.shard.set_thresholds(Thresholds {
+        self.thresholds = Thresholds {
             sorted_set_members: members,
             sorted_set_name_bytes: bytes,
             ..Thresholds::default()
-        });
+        };
+        self.shard.set_thresholds(self.thresholds);
     }
 
     fn drop_key(&mut self, key: &[u8]) {

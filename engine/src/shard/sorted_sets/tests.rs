@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::model::play;
-use super::{Scored, SortedSetMut};
+use super::{Member, Scored, SortedSetMut};
 use crate::limits::ITEM_SHARE_BYTES;
 use crate::shard::tests::{cases, shard, tend_to_the_end};
 use crate::shard::{Access, Shard};
@@ -155,18 +155,92 @@ fn what_is_told_of_a_change_is_what_it_came_to() {
 }
 
 #[test]
-fn a_zero_of_the_other_sign_is_stored_and_the_same() {
+fn a_zero_of_the_other_sign_is_the_same_and_a_small_sorted_set_has_no_negative_ones() {
     let mut shard = shard();
-    for count in [1, 3000] {
+    let bits_of = |shard: &mut Shard, name: &[u8]| {
+        let score = change(shard, KEY, &[], |set| set.score(name));
+        score.map(f64::to_bits)
+    };
+    let (zero, negative) = (Some(0.0f64.to_bits()), Some((-0.0f64).to_bits()));
+    for (count, kept) in [(1, zero), (126, zero), (200, negative), (3000, negative)] {
         fill(&mut shard, KEY, count);
         set(&mut shard, KEY, b"zero", 0.0);
         assert_eq!(set(&mut shard, KEY, b"zero", -0.0), Scored::Same);
-        let score = change(&mut shard, KEY, &[], |set| set.score(b"zero"));
-        assert_eq!(score.map(f64::to_bits), Some((-0.0f64).to_bits()));
-        assert_eq!(set(&mut shard, KEY, b"zero", 0.0), Scored::Same);
-        let score = change(&mut shard, KEY, &[], |set| set.score(b"zero"));
-        assert_eq!(score.map(f64::to_bits), Some(0));
+        assert_eq!(bits_of(&mut shard, b"zero"), zero);
+        assert_eq!(set(&mut shard, KEY, b"negative", -0.0), Scored::Added);
+        assert_eq!(bits_of(&mut shard, b"negative"), kept);
+        assert_eq!(set(&mut shard, KEY, b"negative", 0.0), Scored::Same);
+        assert_eq!(bits_of(&mut shard, b"negative"), kept);
+        assert_eq!(
+            set(&mut shard, KEY, b"0000000000000000", 7.0),
+            Scored::Changed
+        );
+        assert_eq!(
+            set(&mut shard, KEY, b"0000000000000000", -0.0),
+            Scored::Changed
+        );
+        assert_eq!(bits_of(&mut shard, b"0000000000000000"), kept);
         shard.check();
+        shard.remove(DB, shard.hasher().clone().key(KEY), Event::Del);
+    }
+    // The one that makes it large keeps its own.
+    fill(&mut shard, KEY, 128);
+    set(&mut shard, KEY, b"negative", -0.0);
+    assert_eq!(bits_of(&mut shard, b"negative"), negative);
+}
+
+#[test]
+fn so_many_that_are_expected_make_it_large_whether_they_come_or_not() {
+    let mut shard = shard();
+    let mut expect = |key: &[u8], members, score| {
+        change(&mut shard, key, &[Event::Silent], |set| {
+            set.expect(members);
+            set.set(b"a", score).expect("memory");
+            set.set(b"b", 1.0).expect("memory");
+        });
+        encoding(&mut shard, key)
+    };
+    assert_eq!(expect(b"new", 129, 1.0), Encoding::SkipList);
+    assert_eq!(expect(b"few", 128, 1.0), Encoding::ListPack);
+    assert_eq!(expect(b"few", 128, 2.0), Encoding::ListPack);
+    assert_eq!(expect(b"few", 129, 3.0), Encoding::SkipList);
+}
+
+#[test]
+fn what_is_put_as_a_small_sorted_set_has_no_negative_zeros() {
+    let mut shard = shard();
+    let hasher = shard.hasher().clone();
+    // A packed one, a large one that is small, and two that are not.
+    for (members, threshold, kept) in [
+        (100, 128, false),
+        (2000, 3000, false),
+        (200, 128, true),
+        (2000, 128, true),
+    ] {
+        shard.set_thresholds(Thresholds {
+            sorted_set_members: threshold,
+            ..Thresholds::default()
+        });
+        let id = shard.begin_loose(Kind::SortedSet, None);
+        for n in 0..members {
+            let name = format!("{n:04}");
+            let score = if n % 3 == 0 { -0.0 } else { (n % 5) as f64 };
+            let member = Member {
+                name: name.as_bytes(),
+                score,
+            };
+            shard.add_scored(id, member).expect("memory");
+        }
+        let attributes = (None, shard.access_of_new());
+        let put = shard.put_loose(DB, hasher.key(KEY), id, attributes, Event::Silent);
+        assert_eq!(put, Ok(()));
+        shard.check();
+        let found = shard.sorted_set(DB, hasher.key(KEY), Access::Peek);
+        let set = found.expect("a sorted set").expect("it is there");
+        assert_eq!(set.len(), members);
+        let score = set.score(b"0003").map(f64::to_bits);
+        assert_eq!(score, Some(if kept { -0.0f64 } else { 0.0 }.to_bits()));
+        assert_eq!(set.score(b"0004"), Some(4.0));
     }
 }
 

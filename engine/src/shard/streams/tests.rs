@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use crate::journal::{Effect, Element, Record};
 use crate::shard::PartFrom;
 use crate::shard::tests::{cases, shard, tend_to_the_end};
-use crate::stream::{Fields, StreamChange, StreamId};
+use crate::stream::{Fields, GivenEntries, StreamChange, StreamId};
 use crate::{
     Access, DbIndex, Event, Key, Kind, Shard, StoreError, StringForm, TtlChange, UnixMillis,
 };
@@ -40,6 +40,8 @@ enum Change {
     Consumer(u8, u8),
     ConsumerGone(u8, u8),
     Pending(u8, u8, u64),
+    Give(u8, u8, u64),
+    Release(u8, u8, u64),
     Acknowledge(u8, u64),
     Produce(u8),
 }
@@ -55,6 +57,8 @@ fn act() -> impl Strategy<Value = Act> {
         2 => (0u8..2, 0u8..3).prop_map(|(g, c)| Change::Consumer(g, c)),
         1 => (0u8..2, 0u8..3).prop_map(|(g, c)| Change::ConsumerGone(g, c)),
         5 => (0u8..2, 0u8..3, 0u64..80).prop_map(|(g, c, n)| Change::Pending(g, c, n)),
+        2 => (0u8..2, 0u8..3, 0u64..80).prop_map(|(g, c, n)| Change::Give(g, c, n)),
+        1 => (0u8..2, 0u8..3, 0u64..80).prop_map(|(g, c, n)| Change::Release(g, c, n)),
         3 => (0u8..2, 0u64..80).prop_map(|(g, n)| Change::Acknowledge(g, n)),
         1 => (0u8..5).prop_map(Change::Produce),
     ];
@@ -127,6 +131,25 @@ fn make(shard: &mut Shard, at: usize, change: &Change) -> Result<bool, StoreErro
             id: id(n),
             delivered_at: UnixMillis(n as i64),
             deliveries: u64::from(c),
+        }),
+        Change::Give(g, c, n) => {
+            let mut entries = GivenEntries::default();
+            (n..n + 9).for_each(|n| entries.push(id(n), n % 3));
+            stream.change(&StreamChange::Given {
+                group: &group(g),
+                consumer: &consumer(c),
+                seen_at: UnixMillis(last as i64),
+                is_active: n % 2 == 0,
+                delivered_at: UnixMillis(7 * n as i64),
+                last_id: id(n),
+                entries_read: Some(n),
+                entries: entries.bytes(),
+            })
+        }
+        Change::Release(g, c, n) => stream.change(&StreamChange::Released {
+            group: &group(g),
+            consumer: &consumer(c),
+            last: id(n),
         }),
         Change::Acknowledge(g, n) => stream.change(&StreamChange::Acknowledged {
             group: &group(g),

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use crate::model::OpenEntry;
 use crate::shard::Shard;
 use crate::{
-    DbIndex, End, Event, HashMut, Key, ListMut, Scored, SetMut, SortedSetMut, StoreError, Stored,
-    TtlChange, UnixMillis, WrongType,
+    DbIndex, Direction, End, Event, HashMut, Key, ListMut, Scored, SetMut, SortedSetMut,
+    StoreError, Stored, TtlChange, UnixMillis, WrongType,
 };
 
 #[derive(Clone, Debug)]
@@ -442,10 +442,16 @@ impl SomeSortedSet for SortedSetMut<'_> {
     }
 
     fn pop(&mut self, end: End) -> Option<(Vec<u8>, f64)> {
+        let direction = match end {
+            End::Head => Direction::Up,
+            End::Tail => Direction::Down,
+        };
         let mut popped = None;
-        self.pop(end, &mut |member| {
+        let was_there = self.pop(direction, |member| {
             popped = Some((member.name.to_vec(), member.score));
+            Ok::<_, StoreError>(())
         });
+        assert_eq!(was_there, Ok(popped.is_some()));
         popped
     }
 

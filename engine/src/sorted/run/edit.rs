@@ -323,6 +323,19 @@ impl<'a> Draft<'a> {
     }
 }
 
+/// A run of the same members, none of whose zeros is negative.
+pub(crate) fn without_negative_zeros(run: &[u8]) -> Vec<u8> {
+    let mut draft = Draft::of(&Run::new(run));
+    for entry in &mut draft.entries {
+        // Minus zero and zero make zero.
+        entry.score += 0.0;
+    }
+    let plan = draft.plan(0..draft.len());
+    let mut written = vec![0; plan.bytes];
+    draft.write(&plan, &mut written);
+    written
+}
+
 /// Changes the reference that lies in the place of a name.
 pub(crate) fn repoint(run: &mut [u8], at: usize, reference: &[u8]) {
     let reader = Run::new(run);

@@ -11,7 +11,7 @@ use larder_engine::{DbIndex, End, Key, Shard, WrongType};
 use super::counts;
 use super::transfer::Answer;
 use crate::command::{
-    Args, Attempted, CoreCall, CoreRequest, Resolved, Round, Rounds, ShardCall, Turn,
+    Args, Attempted, CoreCall, CoreRequest, Resolved, Round, Rounds, ShardCall, Steps, Turn,
 };
 use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, Reply};
@@ -40,7 +40,18 @@ pub(super) trait Popped: Debug + 'static {
         what: (End, Option<u64>),
         reply: &mut Reply<'_>,
     ) -> Result<bool, ErrorReply>;
+
+    /// Begins to pop so many elements at the key that argument `at` is, in steps, if they are many.
+    ///
+    /// # Errors
+    /// What is there is of another type.
+    fn begin_steps(_: &mut ShardCall<'_>, _at: usize, _: (End, u64)) -> Begun {
+        Ok(None)
+    }
 }
+
+/// A command that takes several steps, or is done.
+type Begun = Result<Option<Box<dyn Steps>>, ErrorReply>;
 
 /// What a command on several cores does that finds nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +121,23 @@ impl<P: Popped> Wanted<P> {
         Ok(())
     }
 
+    /// As [`Self::pop_or_null`]; in steps, if many elements are popped.
+    pub(super) fn begin_or_null(&self, call: &mut ShardCall<'_>) -> Begun {
+        let Some(count) = self.count.filter(|&count| count > 1) else {
+            return self.pop_or_null(call).map(|()| None);
+        };
+        for at in self.keys.clone() {
+            let key = call.key(at);
+            if P::is_there(call.shard, call.db, key)? {
+                if let Some(steps) = P::begin_steps(call, at, (self.end, count))? {
+                    return Ok(Some(steps));
+                }
+                break;
+            }
+        }
+        self.pop_or_null(call).map(|()| None)
+    }
+
     /// An attempt on the core of all keys.
     pub(super) fn attempt(
         &self,
@@ -158,7 +186,7 @@ impl<P: Popped> Wanted<P> {
             keys: keys.collect(),
             wanted: self,
             wanting,
-            step: Step::Nothing,
+            step: Stage::Nothing,
         })
     }
 }
@@ -184,12 +212,12 @@ struct First<P> {
     keys: Vec<(CoreId, Vec<u8>)>,
     wanted: Wanted<P>,
     wanting: Wanting,
-    step: Step,
+    step: Stage,
 }
 
 /// What the answers at hand are to.
 #[derive(Debug)]
-enum Step {
+enum Stage {
     Nothing,
     Look,
     Pop,
@@ -235,8 +263,8 @@ impl<P: Popped> First<P> {
 impl<P: Popped> Rounds for First<P> {
     fn next(&mut self, answers: &[&[u8]], reply: &mut Reply<'_>) -> Result<Round, ErrorReply> {
         match self.step {
-            Step::Nothing => {
-                self.step = Step::Look;
+            Stage::Nothing => {
+                self.step = Stage::Look;
                 let requests = self.keys.iter().map(|(core, key)| CoreRequest {
                     core: *core,
                     run: look_part::<P>,
@@ -244,9 +272,9 @@ impl<P: Popped> Rounds for First<P> {
                 });
                 Ok(Round::Ask(requests.collect()))
             }
-            Step::Look => match (self.choose(answers)?, self.wanting) {
+            Stage::Look => match (self.choose(answers)?, self.wanting) {
                 (Some(number), _) => {
-                    self.step = Step::Pop;
+                    self.step = Stage::Pop;
                     Ok(self.pop(number))
                 }
                 (None, Wanting::Wait(_)) => Ok(Round::Wait(Resolved::AS_BEFORE)),
@@ -255,7 +283,7 @@ impl<P: Popped> Rounds for First<P> {
                     Ok(Round::Done)
                 }
             },
-            Step::Pop => {
+            Stage::Pop => {
                 let Answer::Yes(popped) = Answer::of(answers[0])? else {
                     unreachable!("it was there, and is locked")
                 };

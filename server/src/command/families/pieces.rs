@@ -45,6 +45,11 @@ impl Pieces {
         }
     }
 
+    /// Their bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// How many elements there are.
     pub(super) fn count(&self) -> usize {
         self.count
@@ -58,14 +63,14 @@ impl Pieces {
     ) -> Vec<Vec<u8>> {
         let mut header = Vec::new();
         head(&mut Reply::new(&mut header, protocol));
-        let mut pieces = self.pieces;
-        pieces.insert(0, header);
-        pieces
+        self.into_pieces(header)
     }
 
-    /// Writes all elements.
-    pub(super) fn write(&self, reply: &mut Reply<'_>) {
-        self.pieces.iter().for_each(|piece| reply.raw(piece));
+    /// Them, behind `head`.
+    pub(super) fn into_pieces(self, head: Vec<u8>) -> Vec<Vec<u8>> {
+        let mut pieces = self.pieces;
+        pieces.insert(0, head);
+        pieces
     }
 
     /// The memory they take.
@@ -291,12 +296,18 @@ mod tests {
     }
 
     #[test]
-    fn fields_with_deadlines_are_shown_at_one_moment() {
+    fn fields_with_deadlines_are_shown_in_steps_too_and_those_that_have_ended_are_not() {
         let mut bench = bench(10_000);
         bench.run("HPEXPIRE h 100 FIELDS 2 field:1 field:2");
-        let mut steps = 0;
-        bench.run_in_steps("HGETALL h", &mut |_, _| steps += 1);
-        assert_eq!(steps, 0);
+        for millis in [0, 100] {
+            bench.advance(millis);
+            for line in ["HGETALL h", "HKEYS h", "HVALS h"] {
+                let (at_once, mut steps) = (bench.run(line), 0);
+                let in_steps = bench.run_in_steps(line, &mut |_, _| steps += 1);
+                assert!(in_steps == at_once, "{line}");
+                assert!(steps >= 2, "{line}: {steps}");
+            }
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Walking the keyspace: `SCAN`, `KEYS` and `RANDOMKEY`, over all cores.
+//! Walking the keyspace, some keys at a time: `SCAN`; and choosing a key: `RANDOMKEY`.
 //!
 //! ```text
 //! cursor of SCAN, 64 bits:  [ table × cores + core (16) | position in that core's shard (48) ]
@@ -34,23 +34,6 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         summary: "Walks the keys of the selected database, some at a time.",
         complexity: "O(1) for every call, O(N) for a whole walk, where N is the number of keys.",
         run: Run::Rounds(scan),
-        ..CommandSpec::BASE
-    },
-    CommandSpec {
-        name: "keys",
-        tips: &["request_policy:all_shards", "nondeterministic_output_order"],
-        arity: 2,
-        flags: Flags::READONLY
-            .with(Flags::WHOLE_KEYSPACE)
-            .with(Flags::BY_NODE),
-        categories: &[Category::Keyspace, Category::Dangerous],
-        syntax: "pattern",
-        summary: "Answers all keys that match a pattern.",
-        complexity: "O(N) where N is the number of keys in the database. In one step on each core.",
-        run: Run::EveryCore {
-            each: matching_keys,
-            merge: concatenate,
-        },
         ..CommandSpec::BASE
     },
     CommandSpec {
@@ -391,35 +374,6 @@ fn scan_shard(call: &mut CoreCall<'_>) {
 #[inline]
 pub(super) fn matches(pattern: &[u8], key: &[u8]) -> bool {
     pattern == b"*" || glob::matches(pattern, key, Case::Sensitive)
-}
-
-/// Answers the number of keys of this core that match, and these as bulk strings.
-fn matching_keys(call: &mut CoreCall<'_>) {
-    let pattern = call.args.at(1);
-    let header = call.out.len();
-    call.out.extend_from_slice(&[0; 8]);
-    let mut found = 0u64;
-    let mut reply = Reply::new(call.out, Protocol::Resp2);
-    call.core.shard.for_each(call.db, &mut |entry| {
-        if matches(pattern, entry.key()) {
-            found += 1;
-            reply.bulk(entry.key());
-        }
-    });
-    call.out[header..header + 8].copy_from_slice(&found.to_le_bytes());
-}
-
-fn concatenate(_: &Args<'_>, parts: &[&[u8]], reply: &mut Reply<'_>) -> CommandResult {
-    let parts = parts.iter().map(|part| {
-        let (count, keys) = part
-            .split_first_chunk::<8>()
-            .expect("a core's keys begin with their number");
-        (u64::from_le_bytes(*count), keys)
-    });
-    let found: u64 = parts.clone().map(|(count, _)| count).sum();
-    reply.array(found as usize);
-    parts.for_each(|(_, keys)| reply.raw(keys));
-    Ok(())
 }
 
 /// Answers this core's number of keys, a random number, and a key of its own; nothing if it has none.

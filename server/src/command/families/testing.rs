@@ -7,7 +7,7 @@ use larder_engine::{
 };
 
 use crate::command::{
-    Args, Attempted, CommandTable, FirstKey, Random, Run, ShardCall, Step, Steps, Turn,
+    Args, Attempted, Command, CommandTable, FirstKey, Random, Run, ShardCall, Step, Steps, Turn,
     eviction_of, thresholds_of,
 };
 use crate::config::Config;
@@ -24,6 +24,15 @@ pub(crate) struct Bench {
     pub(crate) protocol: Protocol,
     random: Random,
     events: Vec<String>,
+}
+
+/// The command, or the subcommand, that arguments name.
+fn command_of(args: &Args<'_>) -> &'static Command {
+    let command = CommandTable::global().find(args.at(0)).unwrap();
+    match (command.spec.run, args.get(1)) {
+        (Run::Container, Some(name)) => command.subcommand(name).unwrap(),
+        _ => command,
+    }
 }
 
 impl Bench {
@@ -124,21 +133,36 @@ impl Bench {
         let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
         let mut out = Vec::new();
         with_args(&words, |args| {
-            let command = CommandTable::global().find(args.at(0)).unwrap();
-            let begin = command.steps.expect("it has steps");
-            let begun = begin(&mut self.call(args, &mut out)).unwrap();
-            let Some(mut steps) = begun else { return };
-            loop {
-                let step = steps.next(&mut self.call(args, &mut out)).unwrap();
-                look(&mut self.shard, &*steps);
-                match step {
-                    Step::More => {}
-                    Step::Done => return,
-                    Step::Reply(pieces) => return out = pieces.concat(),
-                }
+            if let Err(error) = self.do_steps(args, &mut out, look) {
+                out.clear();
+                Reply::new(&mut out, self.protocol).error(&error);
             }
         });
         printable(&out)
+    }
+
+    fn do_steps(
+        &mut self,
+        args: Args<'_>,
+        out: &mut Vec<u8>,
+        look: &mut dyn FnMut(&mut Shard, &dyn Steps),
+    ) -> Result<(), ErrorReply> {
+        let begin = command_of(&args).steps.expect("it has steps");
+        let Some(mut steps) = begin(&mut self.call(args, out))? else {
+            return Ok(());
+        };
+        loop {
+            let step = steps.next(&mut self.call(args, out))?;
+            look(&mut self.shard, &*steps);
+            match step {
+                Step::More => {}
+                Step::Done => return Ok(()),
+                Step::Reply(pieces) => {
+                    *out = pieces.concat();
+                    return Ok(());
+                }
+            }
+        }
     }
 
     /// As [`Self::run_in_steps`], with time that passes behind the first step.
@@ -162,10 +186,7 @@ impl Bench {
     }
 
     fn dispatch(&mut self, args: Args<'_>, out: &mut Vec<u8>) -> Result<(), ErrorReply> {
-        let mut command = CommandTable::global().find(args.at(0)).unwrap();
-        if let (Run::Container, Some(name)) = (command.spec.run, args.get(1)) {
-            command = command.subcommand(name).unwrap();
-        }
+        let command = command_of(&args);
         if !command.spec.accepts(args.len()) {
             return Err(errors::wrong_arity(command.spec.name));
         }

@@ -86,7 +86,9 @@ fn answer_or_wait(
         return;
     }
     let seq = call.session.output.expect();
+    let command = call.core.commands.find(call.args.at(0));
     call.session.blocked = Some(Blocked {
+        command: command.expect("it is running").id,
         until_ms,
         on_timeout: answer,
         seq,

@@ -134,7 +134,7 @@ impl Core {
     }
 
     /// What a command needs of the shard of a server of one core, where nothing takes a place in an order, nor begins again.
-    fn scope_on_one_core(&self, command: &'static Command, args: Args<'_>) -> Scope {
+    pub(super) fn scope_on_one_core(&self, command: &'static Command, args: Args<'_>) -> Scope {
         let mut scopes = [(self.state.id, Scope::NOTHING)];
         scope_of(&self.state, command, args, &mut scopes);
         let [(_, mut scope)] = scopes;

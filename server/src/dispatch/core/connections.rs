@@ -81,6 +81,9 @@ impl Core {
         }
         if !is_executing && let Some(mut session) = self.state.sessions.remove(id) {
             self.forget_locks(&mut session);
+            if session.output.outstanding() > 0 {
+                self.leave(id);
+            }
             if let (Query::Buffer(buffer), _) = session.take_unread() {
                 self.state.shard.bury(buffer);
             }

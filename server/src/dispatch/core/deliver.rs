@@ -344,8 +344,15 @@ impl Core {
         match request.work {
             Work::Lock(index) => self.lock_for(from, request.ticket, batch.lock_request(index)),
             Work::Unlock => {}
+            Work::Leave => self.in_steps.leave(from, request.ticket.session()),
             Work::Clear => self.begin_clearing(from, request.ticket),
             Work::Undo => request.locks.iter().for_each(|locks| self.undo(locks.id)),
+            Work::Each(command) if let Some(walk) = Self::walk_of_request(request, command) => {
+                let part = self.begin_walk(from, args, request, (command, walk));
+                if let Some(part) = part {
+                    self.answer_walk(from, request.ticket, part);
+                }
+            }
             Work::Each(_) => {
                 let mut answer = self.run_each(from, args, request);
                 self.answer_unblock_now(&mut answer);

@@ -35,6 +35,7 @@ mod steps;
 mod transactions;
 mod turn;
 mod uncounted;
+mod walks;
 
 use std::collections::BinaryHeap;
 use std::sync::Arc;

@@ -120,6 +120,10 @@ impl Core {
             Run::FanOut { spread, .. } => {
                 self.spread(session, args, command, target.first_key, spread, quiet);
             }
+            Run::EveryCore { .. } if let Some(cores) = self.cores_that_walk(session, command) => {
+                let walk = command.spec.walk.expect("it was looked at");
+                self.walk_on(session, args, (command, walk), cores, quiet);
+            }
             Run::EveryCore { each, merge } if is_by_node(session, command) => {
                 let own = vec![self.ask_of_core(self.state.id, args, each)];
                 self.gather(session, args, command, Finish::Merge(merge), own, quiet);
@@ -242,8 +246,7 @@ impl Core {
             args,
         });
         if let Err(error) = result {
-            self.count_error(&error);
-            self.state.stats.by_command[usize::from(command.id.0)].failed += 1;
+            self.count_failure(&error, command);
             session.reply(|reply| reply.error(&error));
         }
         let reply_bytes = session.output.written_since(written_before);
@@ -393,6 +396,17 @@ impl Core {
                 }
             })
             .ok()
+    }
+
+    /// The cores that do their parts of a command over several turns, without a place in the order.
+    fn cores_that_walk(&self, session: &Session, command: &Command) -> Option<Vec<CoreId>> {
+        command.spec.walk.filter(|_| session.may_wait())?;
+        let cores = self.state.shared.cores();
+        match is_by_node(session, command) || cores == 1 {
+            true => Some(vec![self.state.id]),
+            false if command.spec.flags.has(Flags::WHOLE_KEYSPACE) => None,
+            false => Some((0..cores).map(CoreId).collect()),
+        }
     }
 
     /// A command on one core, as a question.

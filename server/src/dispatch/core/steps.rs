@@ -7,12 +7,12 @@ use crate::dispatch::core::Core;
 use crate::dispatch::core::input::Target;
 use crate::dispatch::core::run::{is_timed_apart, nanos_since};
 use crate::dispatch::limits::STEP_LEASE_BYTES;
-use crate::dispatch::locks::Kind;
+use crate::dispatch::locks::{Kind, Scope};
 use crate::dispatch::mail::batch::{Batch, Request};
 use crate::dispatch::mail::requests::{Reading, RequestHead, Tells, Ticket, Work};
 use crate::dispatch::run::on_shard::{CallOptions, access_of, fail};
 use crate::dispatch::run::recipient::{note_write, recipient_of_session};
-use crate::dispatch::steps::InSteps;
+use crate::dispatch::steps::{InSteps, UnderWay};
 use crate::dispatch::transactions::claimant::Claimant;
 use crate::observe::Cost;
 use crate::resp::{ErrorReply, Reply};
@@ -173,7 +173,7 @@ impl Core {
         let nanos = nanos_since(began);
         self.state.timing.apart(nanos);
         let lock = self.in_steps.take_lock().unwrap_or_else(|| {
-            let scope = self.scope_of_part(&batch, &batch.requests()[0]);
+            let scope = self.scope_in_steps(&batch);
             // It passes a reservation only at a place in the order.
             let kind = match self.locks.conflicts(&scope) {
                 true => Kind::InOrder,
@@ -184,7 +184,7 @@ impl Core {
         });
         let held_bytes = steps.held_bytes();
         self.budget.keep(held_bytes);
-        self.in_steps.add(InSteps {
+        let command = InSteps {
             from,
             batch,
             steps,
@@ -192,16 +192,41 @@ impl Core {
             is_awaited,
             nanos,
             held_bytes,
-        });
+            is_left: false,
+        };
+        self.in_steps.add(UnderWay::Command(command));
     }
 
-    /// Does a step of a command that takes several turns, if there is one. Whether there is more to do.
+    /// What a command locks that takes several turns: its keys; on a server of one core others with them that no argument names.
+    fn scope_in_steps(&mut self, batch: &Batch) -> Scope {
+        let request = &batch.requests()[0];
+        match request.head.work {
+            Work::Command(command) if self.state.shared.cores() == 1 => {
+                self.scope_on_one_core(command, batch.args(request))
+            }
+            _ => self.scope_of_part(batch, request),
+        }
+    }
+
+    /// Does a step of a command that takes several turns, if there is one, and some rounds of one that was put off. Whether there is
+    /// more to do.
     #[inline]
     pub(super) fn continue_steps(&mut self) -> bool {
-        if let Some(command) = self.in_steps.next() {
-            self.do_step(command);
+        match self.in_steps.next() {
+            Some(UnderWay::Command(command)) => self.do_step(command),
+            Some(UnderWay::Walk(walk)) => self.do_step_of_walk(walk),
+            None => {}
         }
-        !self.in_steps.is_empty()
+        if let Some(rounds) = self.gathers.next_put_off() {
+            self.go_on_gathering(rounds);
+        }
+        self.has_steps()
+    }
+
+    /// Whether something goes on in the next turn.
+    #[inline]
+    pub(super) fn has_steps(&self) -> bool {
+        !self.in_steps.is_empty() || self.gathers.has_put_off()
     }
 
     fn do_step(&mut self, mut command: InSteps) {
@@ -209,7 +234,8 @@ impl Core {
         let request = *command.request();
         let (head, spec) = (&request.head, command.command().spec);
         let session = head.ticket.session();
-        let is_left = from == self.state.id && self.state.sessions.get(session).is_none();
+        let is_own = from == self.state.id;
+        let is_left = command.is_left || is_own && self.state.sessions.get(session).is_none();
         if is_left && spec.flags.has(Flags::READONLY) {
             command.steps.abandon(&mut self.state.shard);
             return self.end_steps(command);
@@ -240,7 +266,7 @@ impl Core {
             self.budget.let_go(command.held_bytes);
             command.held_bytes = command.steps.held_bytes();
             self.budget.keep(command.held_bytes);
-            return self.in_steps.add(command);
+            return self.in_steps.add(UnderWay::Command(command));
         }
         self.answer_in_steps(&command, step, out);
         self.act_behind(from, &command.batch, head, Tells::Here);

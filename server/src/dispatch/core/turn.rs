@@ -114,7 +114,7 @@ impl Core {
                 .and_then(|blocked| blocked.until_ms)
                 .is_some_and(|until| until <= now_ms);
             if due {
-                session.unblock(Ending::TimedOut);
+                session.unblock(Ending::TimedOut, &mut self.state.stats);
             }
             // Also where `CLIENT UNBLOCK` ended the wait.
             if session.blocked.is_none() {
@@ -204,7 +204,7 @@ impl Core {
             || !state.told.is_empty()
             || self.client_memory.are_short();
         let soon = stuck.then_some(state.clock.monotonic_ms() + 1);
-        let goes_on = self.run_queue.has_put_off() || !self.in_steps.is_empty();
+        let goes_on = self.run_queue.has_put_off() || self.has_steps();
         let at_once = goes_on.then_some(state.clock.monotonic_ms());
         let moving = self.rebalance_wake_ms();
         let forgets = state.forgets_readers;

@@ -2,19 +2,23 @@
 
 mod parts;
 
+use std::collections::VecDeque;
+
 use slab::Slab;
 
 use self::parts::{first_element, integer_reply, line_bytes};
 use super::blocking::blocked::Attempt;
 use super::limits::{
     GATHER_PART_KEPT_BYTES, GATHER_PARTS_KEPT, GATHER_PLACES_KEPT, GATHER_REPLY_KEPT_BYTES,
-    GATHERS_KEPT,
+    GATHERS_KEPT, ROUND_WEIGHT_BYTES, ROUNDS_AT_ONCE_BYTES,
 };
 use super::mail::requests::{Held, LocksHeld, Tells, Then, held_on};
 use super::notify::telling::EventsOfCommand;
 use super::run::kept_args::{KeptArgs, keep_args};
 use super::run::recipient::Recipient;
-use crate::command::{Args, CommandId, Handed, Merge, Round, Rounds};
+use crate::command::{
+    Args, CommandId, CoreRequest, Flags, Handed, Merge, MergePieces, Round, Rounds,
+};
 use crate::resp::{ErrorReply, Protocol, REPLY_MAX_BYTES, Reply, errors};
 use crate::routing::CoreId;
 
@@ -22,6 +26,8 @@ use crate::routing::CoreId;
 pub(in crate::dispatch) enum Finish {
     /// The command's own function.
     Merge(Merge),
+    /// The same, of parts in pieces.
+    Pieces(MergePieces),
     /// Integer replies are added.
     Sum,
     /// The first error, else the first reply.
@@ -38,6 +44,8 @@ pub(in crate::dispatch) enum Finish {
 #[derive(Default)]
 pub(in crate::dispatch) struct Gathers {
     pending: Slab<Pending>,
+    /// Commands in rounds that go on in a later turn, though all answers are there: they have asked this core alone for long.
+    put_off: VecDeque<usize>,
     /// Memory of parts of former replies, for later ones.
     spare: Vec<Vec<Vec<u8>>>,
     /// Memory of the lists that say which part holds each element.
@@ -81,7 +89,7 @@ impl Gathers {
     /// may be large, is to be logged.
     pub(in crate::dispatch) fn keep_args(&mut self, finish: &Finish, args: Args<'_>) -> KeptArgs {
         match finish {
-            Finish::Merge(_) | Finish::Gather(_) | Finish::Rounds(_) => {
+            Finish::Merge(_) | Finish::Pieces(_) | Finish::Gather(_) | Finish::Rounds(_) => {
                 let mut kept = self.spare_args.pop().unwrap_or_default();
                 kept.fill(args);
                 kept
@@ -204,6 +212,13 @@ impl Gather {
         })
     }
 
+    /// Whether it is a command in rounds that only reads, and is no attempt of one that may wait: when nobody waits for its reply any
+    /// more, it may end after any round.
+    pub(in crate::dispatch) fn only_reads(&self) -> bool {
+        let flags = self.recipient.command.spec.flags;
+        self.is_in_rounds() && self.attempt.is_none() && flags.has(Flags::READONLY)
+    }
+
     /// Whether it is of a command of several rounds.
     pub(in crate::dispatch) fn is_in_rounds(&self) -> bool {
         matches!(self.finish, Finish::Rounds(_))
@@ -214,9 +229,17 @@ impl Gather {
 struct Pending {
     gather: Gather,
     parts: Vec<Vec<u8>>,
+    /// Those that are in pieces.
+    pieces: Vec<Vec<Vec<u8>>>,
     missing: usize,
-    /// Bytes of the parts that have come from other cores.
+    /// Bytes of the parts that have come from other cores, or in pieces.
     part_bytes: usize,
+    /// Bytes that are counted for what the command holds between two rounds.
+    held_bytes: usize,
+    /// Time that this core's part has taken over several turns.
+    nanos: u64,
+    /// What its rounds since the last that asked another core weigh, or since it was put off.
+    weight_here: usize,
 }
 
 impl Gathers {
@@ -229,8 +252,12 @@ impl Gathers {
         self.pending.insert(Pending {
             gather,
             parts,
+            pieces: Vec::new(),
             missing: count,
             part_bytes: 0,
+            held_bytes: 0,
+            nanos: 0,
+            weight_here: 0,
         })
     }
 
@@ -273,6 +300,43 @@ impl Gathers {
         pending.missing -= 1;
     }
 
+    /// A part has come in pieces.
+    pub(in crate::dispatch) fn put_pieces(
+        &mut self,
+        number: usize,
+        part: usize,
+        pieces: Vec<Vec<u8>>,
+    ) {
+        let pending = &mut self.pending[number];
+        pending.pieces.resize(pending.parts.len(), Vec::new());
+        pending.part_bytes += pieces.iter().map(Vec::len).sum::<usize>();
+        pending.pieces[part] = pieces;
+        pending.missing -= 1;
+    }
+
+    /// This core's part has taken so long.
+    pub(in crate::dispatch) fn note_time(&mut self, number: usize, nanos: u64) {
+        self.pending[number].nanos += nanos;
+    }
+
+    /// How long this core's part has taken, if that was over several turns.
+    pub(in crate::dispatch) fn time_of(&self, number: usize) -> u64 {
+        self.pending[number].nanos
+    }
+
+    /// Takes the parts that are in pieces: the others are one each.
+    pub(in crate::dispatch) fn take_pieces(&mut self, number: usize) -> Vec<Vec<Vec<u8>>> {
+        let pending = &mut self.pending[number];
+        let mut pieces = std::mem::take(&mut pending.pieces);
+        pieces.resize(pending.parts.len(), Vec::new());
+        for (pieces, whole) in pieces.iter_mut().zip(&mut pending.parts) {
+            if pieces.is_empty() {
+                pieces.push(std::mem::take(whole));
+            }
+        }
+        pieces
+    }
+
     /// All parts are there that were asked for. Of a command of several rounds, what comes next; it writes its reply to `out`.
     pub(in crate::dispatch) fn end_round(
         &mut self,
@@ -299,15 +363,74 @@ impl Gathers {
         std::mem::take(&mut pending.part_bytes)
     }
 
-    /// Ends a reply whose parts are there: what it was, its parts, and the bytes of those that came from other cores.
+    /// What a command in rounds holds has changed: the bytes that were counted for it, and those that are now.
+    pub(in crate::dispatch) fn count_held(&mut self, number: usize) -> (usize, usize) {
+        let pending = &mut self.pending[number];
+        let now = match &pending.gather.finish {
+            Finish::Rounds(rounds) => rounds.held_bytes(),
+            _ => 0,
+        };
+        (std::mem::replace(&mut pending.held_bytes, now), now)
+    }
+
+    /// Nobody waits for a command in rounds any more: what is left to be asked instead of `next`.
+    pub(in crate::dispatch) fn give_up(
+        &mut self,
+        number: usize,
+        next: Vec<CoreRequest>,
+    ) -> Vec<CoreRequest> {
+        match &mut self.pending[number].gather.finish {
+            Finish::Rounds(rounds) => rounds.give_up(next),
+            _ => unreachable!("it asks in rounds"),
+        }
+    }
+
+    /// A round was asked with so many bytes of arguments, of this core alone or not. Whether the command is put off to a later turn: it
+    /// is under locks, and has asked nobody else for long.
+    pub(in crate::dispatch) fn put_off_if_long(
+        &mut self,
+        number: usize,
+        asked_bytes: usize,
+        is_here: bool,
+    ) -> bool {
+        let pending = &mut self.pending[number];
+        if !is_here || pending.gather.locks.is_empty() {
+            pending.weight_here = 0;
+            return false;
+        }
+        let answered_bytes = pending.parts.iter().map(Vec::len).sum::<usize>();
+        pending.weight_here += ROUND_WEIGHT_BYTES + asked_bytes + answered_bytes;
+        let asks_nobody = pending.parts.is_empty();
+        let is_long = asks_nobody || pending.weight_here > ROUNDS_AT_ONCE_BYTES;
+        if is_long {
+            pending.weight_here = 0;
+            self.put_off.push_back(number);
+        }
+        is_long
+    }
+
+    /// The command that goes on next of those that were put off.
+    #[inline]
+    pub(in crate::dispatch) fn next_put_off(&mut self) -> Option<usize> {
+        self.put_off.pop_front()
+    }
+
+    /// Whether there are such.
+    #[inline]
+    pub(in crate::dispatch) fn has_put_off(&self) -> bool {
+        !self.put_off.is_empty()
+    }
+
+    /// Ends a reply whose parts are there: what it was, its parts, and the bytes that are counted for it.
     pub(in crate::dispatch) fn end(&mut self, number: usize) -> (Gather, Vec<Vec<u8>>, usize) {
         let Pending {
             gather,
             parts,
             part_bytes,
+            held_bytes,
             ..
         } = self.pending.remove(number);
-        (gather, parts, part_bytes)
+        (gather, parts, part_bytes + held_bytes)
     }
 
     /// Entries have come for a command in rounds, ahead of the answer that they belong to.
@@ -381,7 +504,9 @@ impl Gathers {
                 Reply::new(out, protocol).array(parts.len());
                 parts.iter().for_each(|part| out.extend_from_slice(part));
             }
-            Finish::Rounds(_) => unreachable!("rounds write their own reply"),
+            Finish::Rounds(_) | Finish::Pieces(_) => {
+                unreachable!("their replies are made otherwise")
+            }
         }
         Ok(())
     }

@@ -162,7 +162,7 @@ impl Batch {
     /// Whether there are requests or answers.
     #[inline]
     pub(in crate::dispatch) fn asks_or_answers(&self) -> bool {
-        !self.answers.is_empty() || !self.requests.is_empty()
+        !self.answers.is_empty() || !self.requests.is_empty() || !self.in_pieces.is_empty()
     }
 
     /// Empties the batch and keeps its memory, unless it grew large.

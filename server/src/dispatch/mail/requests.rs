@@ -29,6 +29,8 @@ pub(in crate::dispatch) enum Work {
     Unlock,
     /// Locks are given back, and what was done under them is undone first. There is no answer.
     Undo,
+    /// The session has gone: nobody waits for what it has asked to be read. There is no answer.
+    Leave,
     /// A session waits for keys: the batch's word of a wait of this index.
     Await(u32),
     /// A step of a wait that the core knows.

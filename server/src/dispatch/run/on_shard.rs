@@ -97,8 +97,7 @@ pub(in crate::dispatch) fn fail(
 ) {
     out.truncate(began);
     Reply::new(out, protocol).error(error);
-    state.stats.count_error(error.code());
-    state.stats.by_command[command.id.index()].failed += 1;
+    state.stats.count_failure(command.id, error.code());
 }
 
 /// How the entries that a session's commands find are accessed.

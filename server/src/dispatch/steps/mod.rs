@@ -5,14 +5,17 @@
 //!        └── no: its keys are locked, and it is queued ──▶ a step a turn, of one of those queued ──▶ its reply; the keys are free
 //! ```
 //! It takes effect when its keys are locked. Its lock is the one it has waited for, if it has waited; what comes behind waits for that.
+//!
+//! A core's part of a command on all keys is queued among them, and locks nothing: it sees the keys as they were when it began
+//! ([`Walking`]).
 
 use std::collections::VecDeque;
 
-use crate::command::{Command, Steps};
+use crate::command::{Command, Steps, Walking};
 use crate::dispatch::mail::batch::{Batch, Request};
-use crate::dispatch::mail::requests::Work;
+use crate::dispatch::mail::requests::{Ticket, Work};
 use crate::routing::CoreId;
-use crate::session::LockId;
+use crate::session::{LockId, SessionId};
 
 /// A command that has begun.
 #[derive(Debug)]
@@ -30,6 +33,8 @@ pub(in crate::dispatch) struct InSteps {
     pub(in crate::dispatch) nanos: u64,
     /// Bytes of memory that are counted for what it has made so far.
     pub(in crate::dispatch) held_bytes: usize,
+    /// Whether its session, another core's, has gone.
+    pub(in crate::dispatch) is_left: bool,
 }
 
 impl InSteps {
@@ -47,10 +52,32 @@ impl InSteps {
     }
 }
 
+/// A core's part of a command on all keys, which has begun.
+#[derive(Debug)]
+pub(in crate::dispatch) struct InWalk {
+    /// The core of its session.
+    pub(in crate::dispatch) from: CoreId,
+    /// Which part it is.
+    pub(in crate::dispatch) ticket: Ticket,
+    pub(in crate::dispatch) command: &'static Command,
+    pub(in crate::dispatch) walking: Box<dyn Walking>,
+    /// As those of [`InSteps`].
+    pub(in crate::dispatch) nanos: u64,
+    pub(in crate::dispatch) held_bytes: usize,
+    pub(in crate::dispatch) is_left: bool,
+}
+
+/// What goes on in steps.
+#[derive(Debug)]
+pub(in crate::dispatch) enum UnderWay {
+    Command(InSteps),
+    Walk(InWalk),
+}
+
 /// Commands that have begun, and those that are about to.
 #[derive(Debug, Default)]
 pub(in crate::dispatch) struct CommandsInSteps {
-    queue: VecDeque<InSteps>,
+    queue: VecDeque<UnderWay>,
     /// The lock of what runs, which has waited for it.
     lock: Option<LockId>,
 }
@@ -73,12 +100,26 @@ impl CommandsInSteps {
     }
 
     /// The command whose turn it is.
-    pub(in crate::dispatch) fn next(&mut self) -> Option<InSteps> {
+    pub(in crate::dispatch) fn next(&mut self) -> Option<UnderWay> {
         self.queue.pop_front()
     }
 
     /// A command goes on behind all others.
-    pub(in crate::dispatch) fn add(&mut self, command: InSteps) {
+    pub(in crate::dispatch) fn add(&mut self, command: UnderWay) {
         self.queue.push_back(command);
+    }
+
+    /// A session of core `from` has gone: nobody waits for what its commands read.
+    pub(in crate::dispatch) fn leave(&mut self, from: CoreId, session: SessionId) {
+        for under_way in &mut self.queue {
+            let (of, ticket, is_left) = match under_way {
+                UnderWay::Command(command) => {
+                    let ticket = command.request().head.ticket;
+                    (command.from, ticket, &mut command.is_left)
+                }
+                UnderWay::Walk(walk) => (walk.from, walk.ticket, &mut walk.is_left),
+            };
+            *is_left |= of == from && ticket.session() == session;
+        }
     }
 }

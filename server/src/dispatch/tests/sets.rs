@@ -192,37 +192,6 @@ fn make(server: &mut Server, client: Client, key: &str, count: usize) {
 }
 
 #[test]
-fn a_client_that_leaves_takes_along_what_was_gathered_for_it() {
-    for cores in [1, 2] {
-        for command in ["SUNION", "SDIFF", "SINTER", "SUNIONSTORE {d}"] {
-            for turns in [1, 3, 8, 20] {
-                let mut server = Server::new(cores);
-                let (client, other) = (server.connect(0), server.connect(0));
-                let keys = [key_on(0, cores, "a"), key_on(cores - 1, cores, "b")];
-                make(&mut server, client, &keys[0], 9000);
-                make(&mut server, client, &keys[1], 8000);
-                let line = format!("{command} {} {}\r\n", keys[0], keys[1]);
-                server.receive(client, line.as_bytes());
-                server.some_turns(turns);
-                server.disconnect(client);
-                server.some_turns(2000);
-                assert_eq!(send(&mut server, other, "PING"), "+PONG\r\n");
-                for key in ["{d}", &keys[0], &keys[1]] {
-                    send(&mut server, other, &format!("DEL {key}"));
-                }
-                server.some_turns(300);
-                for core in &mut server.cores {
-                    let shard = &core.state().shard;
-                    shard.check();
-                    assert_eq!(shard.memory().entry_bytes, 0, "{command} {cores} {turns}");
-                }
-                disconnect(server, &[other]);
-            }
-        }
-    }
-}
-
-#[test]
 fn a_set_that_ends_meanwhile_was_none() {
     for cores in [1, 2] {
         for (command, left) in [("SUNION", 8000), ("SDIFF", 0), ("SINTER", 0)] {

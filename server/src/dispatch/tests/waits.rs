@@ -46,6 +46,18 @@ fn who_is_unblocked_during_an_attempt_that_finds_nothing_waits_no_longer() {
             server.turns();
             assert_eq!(server.take_output(admin), b":1\r\n", "seed {seed}");
             assert_eq!(server.take_output(client), heard.as_bytes(), "seed {seed}");
+            let errors = server.send(admin, b"INFO errorstats\r\n");
+            let counted = errors.contains("errorstat_UNBLOCKED:count=1\r\n");
+            assert_eq!(counted, how == "ERROR", "{errors}");
+            let commands = server.send(admin, b"INFO commandstats\r\n");
+            let failed = commands
+                .lines()
+                .find(|line| line.starts_with("cmdstat_test.claim:"));
+            let failures = format!("failed_calls={}", u8::from(counted));
+            assert!(
+                failed.is_some_and(|line| line.ends_with(&failures)),
+                "{commands}"
+            );
             for client in [client, writer, admin] {
                 server.disconnect(client);
             }

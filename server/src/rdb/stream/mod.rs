@@ -10,7 +10,8 @@
 //! a listpack        there | deleted | names (number) | name ... | 0 | [ flags | ms | seq | (number of fields | name) value ... | parts ] ...
 //! ```
 //! An id is two lengths, its ms and its seq in a listpack are what they exceed the node's by. Of the flags 1 is an entry that is deleted, and
-//! 2 one that has the node's names. From 7.0 on 19 is written; that is read by all, and knows neither when a consumer was active nor producers.
+//! 2 one that has the node's names. What is written is 19, which all read from 7.0 on, and which knows neither when a consumer was active nor producers; 26
+//! if there is something to say of producers.
 //!
 //! A reader gives what it comes by as changes of a stream that was empty, entries of a node together. An entry is behind the one before, what is pending is so with one
 //! consumer, and no name comes twice.

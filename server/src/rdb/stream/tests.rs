@@ -28,8 +28,33 @@ fn changes(kind: u8, bytes: &[u8]) -> Result<Vec<String>, Fault> {
     Ok(changes)
 }
 
-/// A stream of so many entries, and what it is written as.
-fn written(entries: u64) -> (Shard, Vec<u8>) {
+/// What a stream comes to know of producers, and of a consumer that was never active.
+fn production() -> [StreamChange<'static>; 5] {
+    let produced = |producer, iid, ms| StreamChange::Produced {
+        producer,
+        iid,
+        id: StreamId::new(ms, 1),
+        is_oldest: false,
+    };
+    [
+        StreamChange::Producers {
+            duration_secs: 60,
+            most: 7,
+        },
+        produced(b"one", b"a", 1),
+        produced(b"one", b"b", 2),
+        produced(b"two", b"a", 3),
+        StreamChange::Consumer {
+            group: b"group",
+            consumer: b"idle",
+            seen_at: UnixMillis(78),
+            active_at: None,
+        },
+    ]
+}
+
+/// A stream of so many entries, and what it is written as, with its type before it.
+fn written(entries: u64, producers: bool) -> (Shard, Vec<u8>) {
     let mut shard = shard();
     let key = shard.hasher().key(b"k");
     let mut stream = shard.stream_mut(DB, key).unwrap();
@@ -74,10 +99,15 @@ fn written(entries: u64) -> (Shard, Vec<u8>) {
     ] {
         stream.change(&change).unwrap();
     }
+    if producers {
+        for change in production() {
+            stream.change(&change).unwrap();
+        }
+    }
     stream.close(1, &[Event::XAdd]);
     let view = shard.stream(DB, key, Access::Peek).unwrap().unwrap();
     let mut out = Output::new(Packing::None);
-    let mut writer = StreamWriter::begin(view.len(), &mut out);
+    let mut writer = StreamWriter::begin(&view, &mut out);
     view.walk(StreamId::MIN, larder_engine::Direction::Up, &mut |entry| {
         writer.push(&entry, &mut out);
         std::ops::ControlFlow::Continue(())
@@ -89,11 +119,14 @@ fn written(entries: u64) -> (Shard, Vec<u8>) {
 
 #[test]
 fn what_is_written_is_read_again() {
-    for entries in [3, 64, 65, 250] {
-        let (mut shard, bytes) = written(entries);
+    let producers = |entries| [(entries, false), (entries, true)];
+    for (entries, producers) in [3, 64, 65, 250].map(producers).concat() {
+        let (mut shard, bytes) = written(entries, producers);
         let id = shard.begin_loose(Kind::Stream, None);
-        let body = Input::new(&bytes);
-        let mut stream = Stream::open(StreamWriter::KIND, body).unwrap().unwrap();
+        let (&kind, bytes) = bytes.split_first().unwrap();
+        assert_eq!(kind, if producers { 26 } else { 19 });
+        let body = Input::new(bytes);
+        let mut stream = Stream::open(kind, body).unwrap().unwrap();
         while let Some(change) = stream.next_change(body).unwrap() {
             shard.change_loose(id, &change).unwrap();
         }
@@ -149,11 +182,12 @@ fn streams_that_redis_has_written_are_read() {
 
 #[test]
 fn every_cut_and_many_changed_bytes_are_refused_or_read_without_a_panic() {
-    let (_, bytes) = written(12);
+    let (_, bytes) = written(12, true);
+    let (&kind, bytes) = bytes.split_first().unwrap();
     for len in 0..bytes.len() {
         let body = Input::new(&bytes[..len]);
         let mut is_damaged = false;
-        match Stream::open(StreamWriter::KIND, body) {
+        match Stream::open(kind, body) {
             Ok(stream) => {
                 let mut stream = stream.unwrap();
                 loop {
@@ -173,7 +207,7 @@ fn every_cut_and_many_changed_bytes_are_refused_or_read_without_a_panic() {
     }
     for at in 0..bytes.len() {
         for flip in [1, 0x80, 0xff] {
-            let mut changed = bytes.clone();
+            let mut changed = bytes.to_vec();
             changed[at] ^= flip;
             let body = Input::new(&changed);
             for kind in [15, 19, 21, 26] {
@@ -204,7 +238,7 @@ fn names_that_entries_have_in_common_are_written_and_kept_once() {
     assert!(of_one < 2_000_000, "{of_one}");
     let view = shard.stream(DB, key, Access::Peek).unwrap().unwrap();
     let mut out = Output::new(Packing::None);
-    let mut writer = StreamWriter::begin(view.len(), &mut out);
+    let mut writer = StreamWriter::begin(&view, &mut out);
     view.walk(StreamId::MIN, larder_engine::Direction::Up, &mut |entry| {
         writer.push(&entry, &mut out);
         std::ops::ControlFlow::Continue(())
@@ -213,8 +247,9 @@ fn names_that_entries_have_in_common_are_written_and_kept_once() {
     let bytes = out.into_bytes();
     assert!(bytes.len() < 3 * NAME_BYTES, "{}", bytes.len());
     let id = shard.begin_loose(Kind::Stream, None);
-    let body = Input::new(&bytes);
-    let mut stream = Stream::open(StreamWriter::KIND, body).unwrap().unwrap();
+    let (&kind, bytes) = bytes.split_first().unwrap();
+    let body = Input::new(bytes);
+    let mut stream = Stream::open(kind, body).unwrap().unwrap();
     while let Some(change) = stream.next_change(body).unwrap() {
         shard.change_loose(id, &change).unwrap();
         assert!(stream.held_bytes() < 5 * NAME_BYTES);

@@ -1,12 +1,13 @@
-//! Writing a stream as type 19: nodes as Redis has them, then what it says of itself, and its groups.
+//! Writing a stream: nodes as Redis has them, then what it says of itself, its groups, and its producers, if it has something to say of them.
 
 use std::ops::{ControlFlow, Range};
 
-use larder_engine::{Fields, GroupRef, StreamEntry, StreamId, StreamRef};
+use larder_engine::{Fields, GroupRef, StreamEntry, StreamId, StreamProduction, StreamRef};
 
 use crate::rdb::kind;
 use crate::rdb::listpack;
 use crate::rdb::output::{CountPlace, Output};
+use crate::rdb::version::Version;
 
 /// Entries and bytes of a node (`stream-node-max-entries`, `stream-node-max-bytes`: Redis's defaults).
 const NODE_ENTRIES: usize = 100;
@@ -17,6 +18,7 @@ const SAME_NAMES: i64 = 2;
 /// Writes a stream.
 #[derive(Debug)]
 pub struct StreamWriter {
+    kind: u8,
     count: CountPlace,
     nodes: u64,
     /// Entries of the node that is yet to be written, and the names of the first of them.
@@ -36,14 +38,20 @@ struct Entry {
 }
 
 impl StreamWriter {
-    /// The type of what it writes.
-    pub const KIND: u8 = kind::STREAM_2;
-
-    /// Begins a stream of so many entries.
+    /// Begins a stream, with its type. One that knows of producers is of the first that does, and any other of one that Redis 7.0 reads.
     #[must_use]
-    pub fn begin(entries: u64, out: &mut Output) -> Self {
+    pub fn begin(stream: &StreamRef<'_>, out: &mut Output) -> Self {
+        let kind = match knows_producers(stream) {
+            true => {
+                out.needs(Version::OF_PRODUCERS);
+                kind::STREAM_4
+            }
+            false => kind::STREAM_2,
+        };
+        out.byte(kind);
         Self {
-            count: CountPlace::begin(entries, out),
+            kind,
+            count: CountPlace::begin(stream.len(), out),
             nodes: 0,
             entries: Vec::new(),
             names: Vec::new(),
@@ -126,8 +134,12 @@ impl StreamWriter {
         write_id(marks.max_deleted_id, out);
         out.length(marks.entries_added);
         out.length(stream.groups_len() as u64);
+        let tells_active = self.kind == kind::STREAM_4;
         for group in stream.groups() {
-            write_group(&group, out);
+            write_group(&group, tells_active, out);
+        }
+        if self.kind == kind::STREAM_4 {
+            write_producers(stream, out);
         }
     }
 
@@ -152,7 +164,34 @@ fn raw_id_string(id: StreamId, out: &mut Output) {
     out.blob(&raw_id(id));
 }
 
-fn write_group(group: &GroupRef<'_>, out: &mut Output) {
+/// Whether a stream has something to say of producers that is not so of each.
+fn knows_producers(stream: &StreamRef<'_>) -> bool {
+    let limits = StreamProduction::default();
+    let marks = stream.marks();
+    stream.production_limits() != (limits.duration_secs, limits.most)
+        || stream.production_len() != (0, 0)
+        || (marks.iids_added, marks.iids_duplicate) != (0, 0)
+}
+
+fn write_producers(stream: &StreamRef<'_>, out: &mut Output) {
+    let (duration_secs, most) = stream.production_limits();
+    out.length(duration_secs);
+    out.length(most);
+    out.length(stream.production_len().0 as u64);
+    for producer in stream.producers() {
+        out.string(producer.name());
+        out.length(producer.len() as u64);
+        for (iid, id) in producer.messages() {
+            out.string(iid);
+            write_id(id, out);
+        }
+    }
+    let marks = stream.marks();
+    out.length(marks.iids_added);
+    out.length(marks.iids_duplicate);
+}
+
+fn write_group(group: &GroupRef<'_>, tells_active: bool, out: &mut Output) {
     out.string(group.name());
     let progress = group.progress();
     write_id(progress.last_id, out);
@@ -168,6 +207,9 @@ fn write_group(group: &GroupRef<'_>, out: &mut Output) {
     for consumer in group.consumers() {
         out.string(consumer.name);
         out.millis(consumer.seen_at.0);
+        if tells_active {
+            out.millis(consumer.active_at.map_or(-1, |at| at.0));
+        }
         out.length(consumer.pending_len);
         group.walk_own(consumer.name, StreamId::MIN, &mut |pending| {
             out.raw(&raw_id(pending.id));

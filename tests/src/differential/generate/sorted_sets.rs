@@ -313,7 +313,7 @@ impl Maker<'_> {
 
     /// A score: often the same, now and then one of many digits, or an infinite one.
     pub(super) fn score(&mut self) -> String {
-        // Not both: what is explained is one thing in a reply, and before 7.2 fractions have more digits.
+        // Before 7.2 a sorted set is a small one, which has no -0, where a later one is not.
         let zero = if self.known.since_7_2 { "-0" } else { "0" };
         let random = &mut self.random;
         match random.below(30) {

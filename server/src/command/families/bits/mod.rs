@@ -184,28 +184,23 @@ impl Unit {
 
 fn bitcount(call: &mut ShardCall<'_>) -> CommandResult {
     let args = call.args;
-    let Some(value) = read(call)? else {
-        call.reply.integer(0);
-        return Ok(());
-    };
-    let count = match args.len() {
-        2 => scan::count(value),
-        4 | 5 => {
-            let (start, end) = (args.integer(2)?, args.integer(3)?);
-            if start < 0 && end < 0 && start > end {
-                0
-            } else {
-                let unit = Unit::parse(&args, 4)?;
-                match clamp_range(start, end, unit.count(value)) {
-                    Some(range) => {
-                        let (first, last) = unit.bits(range);
-                        scan::count_between(value, first, last)
-                    }
-                    None => 0,
-                }
-            }
-        }
+    // Wrong arguments are refused whatever the key holds.
+    let asked = match args.len() {
+        2 => None,
+        4 | 5 => Some((args.integer(2)?, args.integer(3)?, Unit::parse(&args, 4)?)),
         _ => return Err(errors::SYNTAX),
+    };
+    let value = read(call)?.unwrap_or_default();
+    let count = match asked {
+        None => scan::count(value),
+        Some((start, end, _)) if start < 0 && end < 0 && start > end => 0,
+        Some((start, end, unit)) => match clamp_range(start, end, unit.count(value)) {
+            Some(range) => {
+                let (first, last) = unit.bits(range);
+                scan::count_between(value, first, last)
+            }
+            None => 0,
+        },
     };
     call.reply.count(count);
     Ok(())
@@ -218,11 +213,6 @@ fn bitpos(call: &mut ShardCall<'_>) -> CommandResult {
         1 => true,
         _ => return Err(errors::BAD_BITPOS_BIT),
     };
-    let Some(value) = read(call)? else {
-        // A missing key is an endless string of zeros.
-        call.reply.integer(if bit { -1 } else { 0 });
-        return Ok(());
-    };
     if args.len() > 6 {
         return Err(errors::SYNTAX);
     }
@@ -230,6 +220,11 @@ fn bitpos(call: &mut ShardCall<'_>) -> CommandResult {
     let unit = Unit::parse(&args, 5)?;
     let end_given = args.len() > 4;
     let end = if end_given { args.integer(4)? } else { -1 };
+    let Some(value) = read(call)? else {
+        // A missing key is an endless string of zeros.
+        call.reply.integer(if bit { -1 } else { 0 });
+        return Ok(());
+    };
     let position = match clamp_range(start, end, unit.count(value)) {
         Some(range) => {
             let (first, last) = unit.bits(range);
@@ -293,7 +288,7 @@ mod tests {
             ("BITCOUNT k 1 1 byte", "6"),
             ("BITCOUNT k 5 30 BIT", "17"),
             ("BITCOUNT k -2 -1", "7"),
-            ("BITCOUNT k -1 -2 foo", "0"),
+            ("BITCOUNT k -1 -2 foo", "ERR syntax error"),
             ("BITCOUNT k 0 0 foo", "ERR syntax error"),
             ("BITCOUNT k 0", "ERR syntax error"),
             (
@@ -301,6 +296,7 @@ mod tests {
                 "ERR value is not an integer or out of range",
             ),
             ("BITCOUNT none", "0"),
+            ("BITCOUNT none 0 0 foo", "ERR syntax error"),
         ]);
     }
 
@@ -323,7 +319,10 @@ mod tests {
             ("BITPOS f 0 0 -1", "-1"),
             ("BITPOS f 0 5", "-1"),
             ("BITPOS none 0", "0"),
-            ("BITPOS none 1 0 x", "-1"),
+            (
+                "BITPOS none 1 0 x",
+                "ERR value is not an integer or out of range",
+            ),
             ("BITPOS f 2", "ERR The bit argument must be 1 or 0."),
             ("BITPOS f 0 0 1 foo", "ERR syntax error"),
             ("SET e \"\"", "OK"),

@@ -96,7 +96,7 @@ fn unblock(call: &mut CoreCall<'_>) -> Unblocked {
         .sessions
         .iter_mut()
         .find(|session| session.client_id == client_id)
-        .map(|session| (session.id, session.unblock(ending)));
+        .map(|session| (session.id, session.unblock(ending, &mut core.stats)));
     let Some((id, unblocked)) = session else {
         return Unblocked::No;
     };

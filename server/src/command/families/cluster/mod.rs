@@ -11,8 +11,10 @@ mod ranges;
 mod scan;
 mod slot_stats;
 
+use super::matching;
 use crate::command::{
     Category, CommandSpec, Flags, Group, KeyFlags, KeySpec, Keys, Question, Run, SessionCall,
+    walk_at_once,
 };
 use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, Reply};
@@ -99,6 +101,9 @@ const ABOUT_NODES: CommandSpec = CommandSpec {
     ..CommandSpec::BASE
 };
 
+/// What looks for keys of a slot has a place in the order.
+const FINDS_KEYS: Flags = ABOUT_NODES.flags.with(Flags::WHOLE_KEYSPACE);
+
 const ABOUT_ONE_NODE: CommandSpec = CommandSpec {
     arity: 3,
     flags: Flags::ADMIN.with(Flags::STALE),
@@ -121,7 +126,12 @@ static SUBCOMMANDS: &[CommandSpec] = &[
         syntax: "slot",
         summary: "Counts the keys of a slot.",
         complexity: "O(N) where N is the number of keys of the core that owns the slot.",
-        run: Run::Rounds(keys::count),
+        flags: FINDS_KEYS,
+        run: Run::EveryCore {
+            each: |call| walk_at_once(call, keys::count),
+            merge: matching::add,
+        },
+        walk: Some(keys::COUNT),
         ..ABOUT_NODES
     },
     CommandSpec {
@@ -135,7 +145,7 @@ static SUBCOMMANDS: &[CommandSpec] = &[
         since: "9.0.0",
         syntax: "slot [ASYNC | SYNC]",
         summary: "Removes all keys of a slot, of all databases. Of Valkey.",
-        complexity: "O(N) where N is the number of keys of the core that owns the slot",
+        complexity: "O(N) where N is the number of keys of the core that owns the slot. In one step.",
         run: Run::EveryCore {
             each: flush::slot_part,
             merge: flush::slot_reply,
@@ -149,7 +159,12 @@ static SUBCOMMANDS: &[CommandSpec] = &[
         syntax: "slot count",
         summary: "Answers keys of a slot.",
         complexity: "O(N) where N is the number of keys of the core that owns the slot.",
-        run: Run::Rounds(keys::get),
+        flags: FINDS_KEYS,
+        run: Run::EveryCore {
+            each: |call| walk_at_once(call, keys::get),
+            merge: matching::concatenate,
+        },
+        walk: Some(keys::GET),
         ..ABOUT_NODES
     },
     CommandSpec {
@@ -242,9 +257,10 @@ static SUBCOMMANDS: &[CommandSpec] = &[
         summary: "Tells keys, and what they cost, by slot.",
         complexity: "O(N) where N is the number of keys, and O(N*log(N)) of slots with ORDERBY.",
         run: Run::EveryCore {
-            each: slot_stats::each,
+            each: |call| walk_at_once(call, slot_stats::begin),
             merge: slot_stats::merge,
         },
+        walk: Some(slot_stats::WALK),
         ..ABOUT_NODES
     },
     CommandSpec {

@@ -1,24 +1,30 @@
 //! `CLUSTER SLOT-STATS`: keys by slot, and, as `cluster-slot-stats-enabled` says, memory, time and bytes.
 //!
-//! Keys and their memory are counted when it is asked: each core walks its keys once, and does nothing else meanwhile (see
-//! [`super::keys`]). Time and bytes are counted as commands run ([`crate::observe::SlotCosts`]). The slots are those of all cores, or,
+//! Keys and their memory are counted when it is asked: each core walks its keys once, in steps (see [`super::keys`]); keys that come or go
+//! meanwhile count or not. Time and bytes are counted as commands run ([`crate::observe::SlotCosts`]). The slots are those of all cores, or,
 //! for a client of a core's own endpoint, of that core.
 
 use std::cmp::Reverse;
 
-use larder_engine::ScanCursor;
+use larder_engine::{DbIndex, ScanCursor};
 
 use super::ranges::parse_slot;
 use crate::command::families::fetch;
-use crate::command::{Args, CoreCall};
+use crate::command::{Args, CoreCall, CoreState, Walk, Walking, merge_joined};
 use crate::config::SlotStats;
 use crate::observe::{PartReader, PartWriter};
 use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, Reply};
 use crate::routing::{SLOTS, Slot};
 
-/// Entries visited between two looks.
+/// Entries visited in a step.
 const STEP_ENTRIES: usize = 1000;
+
+/// How a core counts, in steps.
+pub(super) const WALK: Walk = Walk {
+    begin,
+    merge: |args, parts, protocol| merge_joined(args, parts, protocol, merge),
+};
 
 /// What is known of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,52 +135,84 @@ impl Asked {
     }
 }
 
-/// What a core knows: what is told, then its slots that are asked for, each with its numbers.
-pub(super) fn each(call: &mut CoreCall<'_>) {
+/// Begins a core's part.
+pub(super) fn begin(call: &mut CoreCall<'_>) -> Option<Box<dyn Walking>> {
     let told = call.core.config.cluster_slot_stats;
     let asked = match call.core.shared.core_ports() {
         Some(_) => Asked::parse(&call.args, told),
         None => Err(errors::CLUSTER_DISABLED),
     };
-    let asked = match asked {
-        Ok(asked) => asked,
-        Err(error) => return fetch::fail(call.out, &error),
-    };
-    let numbers = count(call);
-    fetch::succeed(call.out);
-    let core = &*call.core;
-    let mut part = PartWriter(call.out);
-    for is_told in [told.memory, told.time, told.bytes] {
-        part.number(is_told.into());
-    }
-    for slot in Slot::all().filter(|slot| core.shared.slots.owner(*slot) == core.id) {
-        if asked.has(slot.number()) {
-            part.number(slot.number().into());
-            let numbers = numbers[usize::from(slot.number())];
-            numbers.iter().for_each(|number| part.number(*number));
+    match asked {
+        Ok(asked) => Some(Box::new(Counting {
+            asked,
+            db: call.db,
+            cursor: ScanCursor(0),
+            numbers: vec![Numbers::default(); usize::from(SLOTS)],
+        })),
+        Err(error) => {
+            fetch::fail(call.out, &error);
+            None
         }
     }
 }
 
-/// Counts a core's keys by slot.
-fn count(call: &mut CoreCall<'_>) -> Vec<Numbers> {
-    let core = &mut *call.core;
-    let costs = |slot| {
-        let cost = core.observed.slot_costs.of(slot);
-        [0, 0, cost.nanos / 1000, cost.bytes_in, cost.bytes_out]
-    };
-    let mut numbers: Vec<Numbers> = (0..SLOTS).map(costs).collect();
-    let mut cursor = ScanCursor(0);
-    loop {
+/// A core's keys, counted by slot.
+#[derive(Debug)]
+struct Counting {
+    asked: Asked,
+    db: DbIndex,
+    /// Where the next step begins.
+    cursor: ScanCursor,
+    numbers: Vec<Numbers>,
+}
+
+impl Counting {
+    /// What a core knows: what is told, then its slots that are asked for, each with its numbers.
+    fn part(&mut self, core: &CoreState) -> Vec<u8> {
+        let mut out = Vec::new();
+        fetch::succeed(&mut out);
+        let (mut part, told) = (PartWriter(&mut out), core.config.cluster_slot_stats);
+        for is_told in [told.memory, told.time, told.bytes] {
+            part.number(is_told.into());
+        }
+        for slot in Slot::all().filter(|slot| core.shared.slots.owner(*slot) == core.id) {
+            if !self.asked.has(slot.number()) {
+                continue;
+            }
+            let slot = slot.number();
+            let cost = core.observed.slot_costs.of(slot);
+            let [keys, memory, ..] = self.numbers[usize::from(slot)];
+            let numbers = [
+                keys,
+                memory,
+                cost.nanos / 1000,
+                cost.bytes_in,
+                cost.bytes_out,
+            ];
+            part.number(slot.into());
+            numbers.iter().for_each(|number| part.number(*number));
+        }
+        out
+    }
+}
+
+impl Walking for Counting {
+    fn next(&mut self, core: &mut CoreState) -> Option<Vec<Vec<u8>>> {
+        let numbers = &mut self.numbers;
         let visit = &mut |entry: larder_engine::EntryRef<'_>| {
             let slot = usize::from(Slot::of(entry.key()).number());
             numbers[slot][0] += 1;
             numbers[slot][1] += entry.memory_bytes();
         };
-        cursor = core.shard.scan(call.db, cursor, STEP_ENTRIES, visit);
-        if cursor == ScanCursor(0) {
-            return numbers;
+        self.cursor = core.shard.scan(self.db, self.cursor, STEP_ENTRIES, visit);
+        match self.cursor {
+            ScanCursor(0) => Some(vec![self.part(core)]),
+            _ => None,
         }
+    }
+
+    fn held_bytes(&self) -> usize {
+        size_of_val(&self.numbers[..])
     }
 }
 

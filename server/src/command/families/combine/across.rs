@@ -22,7 +22,7 @@ use crate::command::families::transfer::{self, Answer, loose_argument, loose_of}
 use crate::command::{Args, CoreCall, CoreRequest, PART_BYTES, Round, Rounds};
 use crate::observe::{PartReader, PartWriter};
 use crate::resp::errors::{self, CommandResult};
-use crate::resp::{ErrorReply, Reply};
+use crate::resp::{ErrorReply, Protocol, Reply};
 use crate::routing::{CoreId, SlotMap};
 
 /// Begins it.
@@ -309,10 +309,12 @@ impl Across {
     }
 
     /// Replies with those that are shown.
-    fn reply(&self, reply: &mut Reply<'_>) {
-        let shown = &self.found.shown;
-        self.combining.begin_reply(shown.count(), reply);
-        shown.write(reply);
+    fn reply(&mut self, protocol: Protocol) -> Round {
+        let shown = std::mem::take(&mut self.found.shown);
+        let count = shown.count();
+        Round::Reply(shown.into_reply(protocol, |reply| {
+            self.combining.begin_reply(count, reply);
+        }))
     }
 
     /// A key is not there any more: begins again, without what was found.
@@ -333,7 +335,7 @@ impl Across {
     fn end(&mut self, reply: &mut Reply<'_>) -> Result<Round, ErrorReply> {
         match (self.combining.wanted, self.found.gathered) {
             (Wanted::Count { .. }, _) => reply.count(self.found.count),
-            (Wanted::Members, None) => self.reply(reply),
+            (Wanted::Members, None) => return Ok(self.reply(reply.protocol())),
             (Wanted::Members, Some(_)) => {
                 self.from = 0;
                 return Ok(self.show());
@@ -431,9 +433,27 @@ impl Rounds for Across {
                 if let Some(error) = self.found.failed.take() {
                     return Err(error);
                 }
-                self.reply(reply);
-                Ok(Round::Done)
+                Ok(self.reply(reply.protocol()))
             }
+        }
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.found.shown.held_bytes() + self.members.capacity()
+    }
+
+    fn give_up(&mut self, next: Vec<CoreRequest>) -> Vec<CoreRequest> {
+        self.found.shown = Pieces::default();
+        match (&mut self.step, self.found.gathered.take()) {
+            (Step::Drop(then), _) => {
+                *then = Then::End;
+                next
+            }
+            (_, Some(gathered)) => {
+                self.step = Step::Drop(Then::End);
+                vec![transfer::drop_request(self.home(), gathered)]
+            }
+            (_, None) => Vec::new(),
         }
     }
 }

@@ -3,9 +3,8 @@
 
 use larder_engine::{DbIndex, Event, Key, Kind, LooseId, Member, Shard, scored_of_part};
 
+use super::Combining;
 use super::scores::Aggregate;
-use super::{Combining, Wanted};
-use crate::command::families::sorted_sets;
 use crate::command::families::transfer::{Answer, loose_argument, loose_of};
 use crate::command::{CoreCall, CoreRequest};
 use crate::observe::{PartReader, PartWriter};
@@ -20,20 +19,16 @@ pub(in crate::command::families) enum Gathering {
     SortedSet {
         /// What becomes of the scores of one that comes again.
         aggregate: Aggregate,
-        /// Whether a key is to get it.
-        is_stored: bool,
     },
 }
 
 const SET: u8 = 0;
-const SHOWN: u8 = 1;
-const STORED: u8 = 2;
+const SORTED_SET: u8 = 1;
 
 impl Gathering {
-    /// How members are gathered of which none comes twice, for a key that gets them.
+    /// How members are gathered of which none comes twice.
     pub(in crate::command::families) const STORED: Self = Self::SortedSet {
         aggregate: Aggregate::Max,
-        is_stored: true,
     };
 
     /// How they are for an operation.
@@ -42,7 +37,6 @@ impl Gathering {
             None => Self::Set,
             Some(scores) => Self::SortedSet {
                 aggregate: scores.aggregate,
-                is_stored: matches!(combining.wanted, Wanted::Stored { .. }),
             },
         }
     }
@@ -51,10 +45,7 @@ impl Gathering {
     pub(super) fn to_bytes(self) -> Vec<u8> {
         match self {
             Self::Set => vec![SET, 0],
-            Self::SortedSet {
-                aggregate,
-                is_stored,
-            } => vec![if is_stored { STORED } else { SHOWN }, aggregate.code()],
+            Self::SortedSet { aggregate } => vec![SORTED_SET, aggregate.code()],
         }
     }
 
@@ -62,9 +53,8 @@ impl Gathering {
     pub(super) fn of_bytes(bytes: &[u8]) -> Self {
         match *bytes {
             [SET, _] => Self::Set,
-            [is_stored, aggregate] => Self::SortedSet {
+            [SORTED_SET, aggregate] => Self::SortedSet {
                 aggregate: Aggregate::of_code(aggregate),
-                is_stored: is_stored == STORED,
             },
             _ => unreachable!("two bytes are written"),
         }
@@ -91,19 +81,13 @@ impl Gathering {
     ) -> CommandResult {
         let added = match self {
             Self::Set => shard.add_part(gathered, part),
-            Self::SortedSet {
-                aggregate,
-                is_stored,
-            } => scored_of_part(part).try_for_each(|Member { name, score }| {
-                let update = |was: Option<f64>| {
-                    let score = was.map_or(score, |was| aggregate.of(was, score));
-                    match is_stored {
-                        true => sorted_sets::kept(score),
-                        false => score,
-                    }
-                };
-                shard.update_scored(gathered, name, update).map(drop)
-            }),
+            Self::SortedSet { aggregate } => {
+                scored_of_part(part).try_for_each(|Member { name, score }| {
+                    let update =
+                        |was: Option<f64>| was.map_or(score, |was| aggregate.of(was, score));
+                    shard.update_scored(gathered, name, update).map(drop)
+                })
+            }
         };
         added.map_err(|error| {
             shard.drop_loose(gathered);
@@ -223,16 +207,10 @@ mod tests {
 
     #[test]
     fn how_members_are_gathered_is_read_as_it_was_written() {
-        for is_stored in [false, true] {
-            for aggregate in [Aggregate::Sum, Aggregate::Min] {
-                let gathering = Gathering::SortedSet {
-                    aggregate,
-                    is_stored,
-                };
-                assert_eq!(Gathering::of_bytes(&gathering.to_bytes()), gathering);
-            }
+        let scored =
+            [Aggregate::Sum, Aggregate::Min].map(|aggregate| Gathering::SortedSet { aggregate });
+        for gathering in scored.into_iter().chain([Gathering::Set]) {
+            assert_eq!(Gathering::of_bytes(&gathering.to_bytes()), gathering);
         }
-        let set = Gathering::Set;
-        assert_eq!(Gathering::of_bytes(&set.to_bytes()), set);
     }
 }

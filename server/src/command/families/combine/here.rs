@@ -1,10 +1,13 @@
 //! Operations on sets of one shard, in steps if they are not [little](super::at_once).
+//!
+//! A part of the base is looked for in one of the others after the other. A step ends when it has looked so often, be it in the midst of
+//! a part; so however many others there are, each is looked up once for a part, and not for every few members.
 
 use larder_engine::{Access, Key, LooseId, PartOf, Shard, members_of_part, scored_of_part};
 
 use super::gathered::{self, Gathering};
-use super::part::{self, Manner, Weighed};
-use super::{Combining, Plan, Wanted, at_once, part_bytes};
+use super::part::{self, Manner, Part, Weighed};
+use super::{Combining, Plan, Wanted, at_once};
 use crate::command::families::pieces::Pieces;
 use crate::command::{ShardCall, Step, Steps};
 use crate::resp::errors::{self, CommandResult};
@@ -13,6 +16,10 @@ use crate::resp::{ErrorReply, Protocol};
 /// Bytes of members that one step of several looks at, about; of members that are put in the order of scores, which takes longer.
 const STEP_BYTES: usize = 16 << 10;
 const SCORED_STEP_BYTES: usize = 8 << 10;
+
+/// Members that one step looks for, once in each of the others, about; and others that are looked up together.
+const STEP_LOOKUPS: usize = 1024;
+const OTHERS_AT_ONCE: usize = 128;
 
 /// Runs a command with its first step.
 pub(super) fn begin(
@@ -79,7 +86,17 @@ struct InSteps {
     plan: Plan,
     /// Where the next part begins: of the last base, or of what was gathered.
     from: u64,
+    /// The part that is being looked for in the others.
+    part: Option<Unfinished>,
     found: Found,
+}
+
+/// Members of a base that were in those others in which they have been looked for, or were not, as is wanted.
+#[derive(Debug)]
+struct Unfinished {
+    part: Part,
+    /// How many others these are.
+    looked_in: usize,
 }
 
 /// What was found so far.
@@ -106,6 +123,7 @@ impl InSteps {
             combining,
             plan,
             from: 0,
+            part: None,
             found,
         }
     }
@@ -128,6 +146,40 @@ impl InSteps {
     fn weighed<'a>(&self, call: &ShardCall<'a>, operand: usize) -> Weighed<'a> {
         let key = call.key(self.combining.operands.start + operand);
         (key, self.combining.weight(operand))
+    }
+
+    /// Goes on with the part that is unfinished, or with the next of a base. None: a key is not there any more.
+    fn go_on(&mut self, call: &mut ShardCall<'_>, base: usize) -> Option<Unfinished> {
+        let manner = Manner::of(&self.combining);
+        let mut unfinished = match self.part.take() {
+            Some(unfinished) => unfinished,
+            None => {
+                let bytes = match manner.of {
+                    PartOf::Names => STEP_BYTES,
+                    PartOf::Scored => SCORED_STEP_BYTES,
+                };
+                let (base, place) = (self.weighed(call, base), (self.from, bytes));
+                let part = part::made(call.shard, call.db, (base, &[]), manner, place)?;
+                Unfinished { part, looked_in: 0 }
+            }
+        };
+        let (Part { members, .. }, looked_in) = (&mut unfinished.part, &mut unfinished.looked_in);
+        let (others, mut lookups) = (&self.plan.others, 0);
+        while *looked_in < others.len() && lookups < STEP_LOOKUPS {
+            let count = part::count(members, manner.of);
+            if count == 0 {
+                *looked_in = others.len();
+                break;
+            }
+            let together = ((STEP_LOOKUPS - lookups) / count).clamp(1, OTHERS_AT_ONCE);
+            let others = others[*looked_in..].iter().take(together);
+            let others: Vec<Weighed<'_>> = others.map(|&at| self.weighed(call, at)).collect();
+            let passed = part::passed_at(call.shard, call.db, &others, manner, members)?;
+            *members = passed.of(members, manner.of);
+            *looked_in += others.len();
+            lookups += count * others.len();
+        }
+        Some(unfinished)
     }
 
     /// Takes the members of a part; whether more are wanted.
@@ -215,19 +267,15 @@ impl Steps for InSteps {
         let Some(&base) = self.plan.bases.last() else {
             return self.end(call);
         };
-        let manner = Manner::of(&self.combining);
-        let others = self.plan.others.iter();
-        let others: Vec<Weighed<'_>> = others.map(|&at| self.weighed(call, at)).collect();
-        let keys = (self.weighed(call, base), &others[..]);
-        let most = match manner.of {
-            PartOf::Names => STEP_BYTES,
-            PartOf::Scored => SCORED_STEP_BYTES,
-        };
-        let place = (self.from, part_bytes(most, others.len()));
-        let Some(part) = part::made(call.shard, call.db, keys, manner, place) else {
+        let Some(unfinished) = self.go_on(call, base) else {
             self.begin_again(call)?;
             return Ok(Step::More);
         };
+        if unfinished.looked_in < self.plan.others.len() {
+            self.part = Some(unfinished);
+            return Ok(Step::More);
+        }
+        let part = unfinished.part;
         let are_more_wanted = self.take(call, &part.members)?;
         self.from = part.next.unwrap_or(0);
         if part.next.is_none() {
@@ -240,10 +288,13 @@ impl Steps for InSteps {
     }
 
     fn held_bytes(&self) -> usize {
-        match &self.found {
-            Found::Shown(shown) | Found::Showing(_, shown) => shown.held_bytes(),
-            Found::Counted(_) | Found::Gathered(_) | Found::Done => 0,
-        }
+        let part = self.part.as_ref();
+        let part_bytes = part.map_or(0, |unfinished| unfinished.part.members.capacity());
+        part_bytes
+            + match &self.found {
+                Found::Shown(shown) | Found::Showing(_, shown) => shown.held_bytes(),
+                Found::Counted(_) | Found::Gathered(_) | Found::Done => 0,
+            }
     }
 
     fn abandon(&mut self, shard: &mut Shard) {
@@ -313,12 +364,21 @@ mod tests {
     }
 
     #[test]
-    fn a_step_of_many_operands_looks_at_fewer_members_of_each() {
+    fn a_step_looks_in_few_of_many_operands() {
         let mut bench = bench(6000);
         let few = steps_to_store(&mut bench, "ZINTERSTORE d 2 a b", 3000);
-        let many = format!("ZINTERSTORE d 9 a{}", " b".repeat(8));
+        let many = format!("ZINTERSTORE d 65 a{}", " b".repeat(64));
         let steps = steps_to_store(&mut bench, &many, 3000);
-        assert!(steps > 6 * few, "{steps} {few}");
+        assert!(steps > 10 * few, "{steps} {few}");
+        // Where no member is left, nothing is looked for.
+        let none = format!("ZINTERSTORE d 66 a few{}", " b".repeat(64));
+        bench.run(&format!(
+            "SADD few{}",
+            (0..2500).map(|n| format!(" x{n}")).collect::<String>()
+        ));
+        let mut steps = 0;
+        bench.run_in_steps(&none, &mut |_, _| steps += 1);
+        assert!(steps < 3 * few, "{steps} {few}");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::scores::{self, Aggregate};
 use super::{Combining, Keep, Operation, SETS_AND_SORTED_SETS, Wanted};
 
 /// Members that stand together, and where the next do.
+#[derive(Debug)]
 pub(super) struct Part {
     /// As [`PartOf::write`] writes them.
     pub(super) members: Vec<u8>,
@@ -205,6 +206,11 @@ fn members_in(part: &[u8], of: PartOf) -> impl Iterator<Item = Member<'_>> {
     };
     let names = members_of_part(names).map(|name| Member { name, score: 0.0 });
     names.chain(scored_of_part(scored))
+}
+
+/// How many members a part has.
+pub(super) fn count(part: &[u8], of: PartOf) -> usize {
+    members_in(part, of).count()
 }
 
 /// Which of `members` the others let pass.

@@ -435,8 +435,8 @@ mod tests {
             match rounds.next(&answers, &mut Reply::new(&mut out, protocol))? {
                 Round::Ask(requests) => asked = requests.len(),
                 Round::Done => return Ok(String::from_utf8(out).unwrap()),
-                Round::Wait(_) | Round::Hand(..) => {
-                    unreachable!("it neither blocks nor hands over")
+                Round::Wait(_) | Round::Hand(..) | Round::GoOn | Round::Reply(_) => {
+                    unreachable!("it neither blocks nor hands over, nor is it long")
                 }
             }
         }

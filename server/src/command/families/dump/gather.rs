@@ -265,8 +265,6 @@ fn score_some(
 ) -> Result<bool, ErrorReply> {
     while let Some(rdb::Member { name, score }) = set.next_member(body).map_err(damaged)? {
         let name = name.text();
-        // Redis keeps −0 in large ones.
-        let score = score + 0.0;
         let member = Member { name: &name, score };
         if shard.add_scored(gathered, member)? != Stored::Added {
             return Err(damaged(Fault::Duplicate));

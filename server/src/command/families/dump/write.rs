@@ -75,8 +75,8 @@ impl Writing {
                 Body::SortedSet(writer)
             }
             Kind::Stream => {
-                out.byte(StreamWriter::KIND);
-                let writer = StreamWriter::begin(elements, &mut out);
+                let stream = entry.stream().expect("it is a stream");
+                let writer = StreamWriter::begin(&stream, &mut out);
                 Body::Stream(Some((writer, StreamId::MIN)))
             }
         };

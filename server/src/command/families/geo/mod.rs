@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `positions` | `GEOADD`, `GEOPOS`, `GEODIST`, `GEOHASH` |
 //! | `search` | `GEOSEARCH`, `GEOSEARCHSTORE`; the arguments of all searches, and what is done with what they find |
+//! | `steps` | searches that look at many members, or find many |
 //! | `radius` | `GEORADIUS`, `GEORADIUSBYMEMBER`, and those that only read |
 //!
 //! ```text
@@ -22,6 +23,7 @@ mod radius;
 mod request;
 mod search;
 mod shape;
+mod steps;
 mod unit;
 
 pub(crate) use {

@@ -1,13 +1,12 @@
 //! `GEORADIUS` and `GEORADIUSBYMEMBER`, for which `GEOSEARCH` stands now, and those of their kin that only read.
 
 use super::request::{Grammar, MayStore};
-use super::search::{SEARCHING, begin_across, choose_part, search};
+use super::search::{SEARCHING, STORING_COMPLEXITY, begin_across, choose_part, search};
+use crate::command::families::pieces::AtOnce;
 use crate::command::{
-    Args, CommandSpec, CoreCall, Flags, Found, KeyFlags, KeySpec, Keys, Rounds, Run, ShardCall,
-    Span, Spread,
+    Args, CommandSpec, CoreCall, Flags, Found, KeyFlags, KeySpec, Keys, Rounds, Run, Span, Spread,
 };
 use crate::resp::ErrorReply;
-use crate::resp::errors::CommandResult;
 use crate::routing::SlotMap;
 
 /// The table.
@@ -28,9 +27,10 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
                  [ASC | DESC] [STORE key | STOREDIST key]",
         summary: "Returns the members of a sorted set whose positions lie in a circle, or stores them.",
         run: Run::FanOut {
-            together: georadius,
+            together: |call| search(call, CIRCLE, AtOnce::All).map(drop),
             spread: Spread::Rounds(georadius_across),
         },
+        steps: Some(|call| search(call, CIRCLE, AtOnce::Little)),
         ..STORING
     },
     CommandSpec {
@@ -49,9 +49,10 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
                  [STORE key | STOREDIST key]",
         summary: "Returns the members of a sorted set whose positions lie in a circle around that of one of them, or stores them.",
         run: Run::FanOut {
-            together: georadiusbymember,
+            together: |call| search(call, MEMBER, AtOnce::All).map(drop),
             spread: Spread::Rounds(georadiusbymember_across),
         },
+        steps: Some(|call| search(call, MEMBER, AtOnce::Little)),
         ..STORING
     },
     CommandSpec {
@@ -62,7 +63,8 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         syntax: "key longitude latitude radius <M | KM | FT | MI> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] \
                  [ASC | DESC]",
         summary: "Returns the members of a sorted set whose positions lie in a circle.",
-        run: Run::OnShard(georadius_ro),
+        run: Run::OnShard(|call| search(call, READ_CIRCLE, AtOnce::All).map(drop)),
+        steps: Some(|call| search(call, READ_CIRCLE, AtOnce::Little)),
         ..SEARCHING
     },
     CommandSpec {
@@ -75,7 +77,8 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         )),
         syntax: "key member radius <M | KM | FT | MI> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC | DESC]",
         summary: "Returns the members of a sorted set whose positions lie in a circle around that of one of them.",
-        run: Run::OnShard(georadiusbymember_ro),
+        run: Run::OnShard(|call| search(call, READ_MEMBER, AtOnce::All).map(drop)),
+        steps: Some(|call| search(call, READ_MEMBER, AtOnce::Little)),
         ..SEARCHING
     },
 ];
@@ -83,6 +86,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
 const STORING: CommandSpec = CommandSpec {
     flags: Flags::WRITE.with(Flags::DENYOOM).with(Flags::GROWS),
     since: "3.2.0",
+    complexity: STORING_COMPLEXITY,
     ..SEARCHING
 };
 
@@ -91,6 +95,8 @@ const STORED: KeyFlags = KeyFlags::OW.update();
 
 const CIRCLE: Grammar = Grammar::Radius(MayStore::Yes);
 const MEMBER: Grammar = Grammar::RadiusByMember(MayStore::Yes);
+const READ_CIRCLE: Grammar = Grammar::Radius(MayStore::No);
+const READ_MEMBER: Grammar = Grammar::RadiusByMember(MayStore::No);
 
 /// The key that is stored at, if it is the last one said, and this way.
 fn found(args: &Args<'_>, grammar: Grammar, as_distances: bool) -> Found {
@@ -100,22 +106,6 @@ fn found(args: &Args<'_>, grammar: Grammar, as_distances: bool) -> Found {
         }
         _ => Found::Nothing,
     }
-}
-
-fn georadius(call: &mut ShardCall<'_>) -> CommandResult {
-    search(call, CIRCLE)
-}
-
-fn georadiusbymember(call: &mut ShardCall<'_>) -> CommandResult {
-    search(call, MEMBER)
-}
-
-fn georadius_ro(call: &mut ShardCall<'_>) -> CommandResult {
-    search(call, Grammar::Radius(MayStore::No))
-}
-
-fn georadiusbymember_ro(call: &mut ShardCall<'_>) -> CommandResult {
-    search(call, Grammar::RadiusByMember(MayStore::No))
 }
 
 fn georadius_across(args: &Args<'_>, slots: &SlotMap) -> Result<Box<dyn Rounds>, ErrorReply> {

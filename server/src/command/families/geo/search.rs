@@ -4,14 +4,17 @@ use larder_engine::{Access, Event, Member, SortedSetRef};
 
 use super::READING;
 use super::around::Around;
-use super::find::Finds;
+use super::find::{Finds, Found, Look};
+use super::grid::position_of;
 use super::request::{Grammar, Request};
-use super::unit;
+use super::{steps, unit};
+use crate::command::families::pieces::AtOnce;
 use crate::command::families::sorted_sets::store::{self, Members, Plan};
 use crate::command::families::sorted_sets::{read, write_score};
+use crate::command::families::transfer::Answer;
 use crate::command::{
     Args, CommandSpec, CoreCall, CoreFn, Flags, KeyFlags, KeySpec, Keys, Rounds, Run, ShardCall,
-    Spread,
+    Spread, Steps,
 };
 use crate::resp::errors::CommandResult;
 use crate::resp::{ErrorReply, Reply};
@@ -26,7 +29,8 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
                  <M | KM | FT | MI> | BYPOLYGON num-vertices longitude latitude longitude latitude longitude latitude \
                  [longitude latitude ...]> [ASC | DESC] [COUNT count [ANY]] [WITHCOORD] [WITHDIST] [WITHHASH]",
         summary: "Returns the members of a sorted set whose positions lie in a circle, a box or a polygon.",
-        run: Run::OnShard(geosearch),
+        run: Run::OnShard(|call| search(call, Grammar::Search, AtOnce::All).map(drop)),
+        steps: Some(|call| search(call, Grammar::Search, AtOnce::Little)),
         ..SEARCHING
     },
     CommandSpec {
@@ -41,103 +45,120 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
                  width height <M | KM | FT | MI> | BYPOLYGON num-vertices longitude latitude longitude latitude longitude latitude \
                  [longitude latitude ...]> [ASC | DESC] [COUNT count [ANY]] [STOREDIST]",
         summary: "Stores the members of a sorted set whose positions lie in a circle, a box or a polygon.",
+        complexity: STORING_COMPLEXITY,
         run: Run::FanOut {
-            together: geosearchstore,
+            together: |call| search(call, Grammar::SearchStore, AtOnce::All).map(drop),
             spread: Spread::Rounds(geosearchstore_across),
         },
+        steps: Some(|call| search(call, Grammar::SearchStore, AtOnce::Little)),
         ..SEARCHING
     },
 ];
 
+/// Of searches that store what they find.
+pub(super) const STORING_COMPLEXITY: &str = "O(N+log(M)) where N is the number of members in the cells of the grid around the shape, and M that of all \
+                                             members. In one step if the first so many in an order are stored on another core.";
+
 /// What searches have in common.
 pub(super) const SEARCHING: CommandSpec = CommandSpec {
     since: "6.2.0",
-    complexity: "O(N+log(M)) where N is the number of members in the cells of the grid around the shape, and M that of all members. In one step.",
+    complexity: "O(N+log(M)) where N is the number of members in the cells of the grid around the shape, and M that of all members.",
     ..READING
 };
 
-fn geosearch(call: &mut ShardCall<'_>) -> CommandResult {
-    search(call, Grammar::Search)
-}
+/// A command that takes several steps, or is done.
+pub(super) type Begun = Result<Option<Box<dyn Steps>>, ErrorReply>;
 
-fn geosearchstore(call: &mut ShardCall<'_>) -> CommandResult {
-    search(call, Grammar::SearchStore)
-}
+/// What a search on one core looks at at once, of many members; what it finds of them at most, if it is not to go on in steps.
+const LOOK_AT_ONCE: u64 = 16_384;
+const FIND_AT_ONCE: usize = 1024;
 
-/// Searches, and replies or stores, on one core.
-pub(super) fn search(call: &mut ShardCall<'_>, grammar: Grammar) -> CommandResult {
+/// Searches, and replies or stores, on one core; or begins to.
+pub(super) fn search(call: &mut ShardCall<'_>, grammar: Grammar, at_once: AtOnce) -> Begun {
     let source = (call.db, call.key(grammar.source()), call.access);
     let set = read(call.shard, call.stats, source)?;
     let request = Request::parse(&call.args, grammar, set)?;
-    let finds = look(&request, set)?;
+    let mut finds = Finds::of(&request);
+    if let (Some(set), Some((center, shape))) = (set, &request.place) {
+        let around = Around::new(shape, *center);
+        let mut look = Look::new(&around);
+        let most = match at_once {
+            AtOnce::All => u64::MAX,
+            AtOnce::Little => LOOK_AT_ONCE,
+        };
+        let is_all = look.go_on(set, (&around, request.distances()), &mut finds, most)?;
+        if !is_all || at_once == AtOnce::Little && finds.len() > FIND_AT_ONCE {
+            let look = (!is_all).then_some(look);
+            return Ok(Some(steps::begin(grammar, request, finds, look)));
+        }
+    }
+    finds.arrange();
     let Some(stored) = request.stored else {
-        return reply_with(&mut call.reply, &request, &finds);
+        reply_with(&mut call.reply, &request, &finds)?;
+        return Ok(None);
     };
     let members = members_of(&request, &finds)?;
     let destination = (call.db, call.key(stored.at));
-    let event = event_of(grammar);
-    let count = store::store(call.shard, destination, &members, event)?;
+    let count = store::store(call.shard, destination, &members, event_of(grammar))?;
     call.reply.count(count);
-    Ok(())
+    Ok(None)
 }
 
 /// The event of what a search stores.
-fn event_of(grammar: Grammar) -> Event {
+pub(super) fn event_of(grammar: Grammar) -> Event {
     match grammar {
         Grammar::Search | Grammar::SearchStore => Event::GeoSearchStore,
         Grammar::Radius(_) | Grammar::RadiusByMember(_) => Event::GeoRadiusStore,
     }
 }
 
-/// What is found, in order.
-fn look(request: &Request, set: Option<SortedSetRef<'_>>) -> Result<Finds, ErrorReply> {
-    let (Some(set), Some((center, shape))) = (set, &request.place) else {
-        return Ok(Finds::default());
-    };
-    let most = request.count.unwrap_or(u64::MAX);
-    let looked_for = if request.any { most } else { u64::MAX };
-    let around = Around::new(shape, *center);
-    let mut finds = Finds::look(set, &around, request.distances(), looked_for)?;
-    finds.arrange(request.order, usize::try_from(most).unwrap_or(usize::MAX));
-    Ok(finds)
-}
-
 fn reply_with(reply: &mut Reply<'_>, request: &Request, finds: &Finds) -> CommandResult {
-    let (shows, began) = (request.shows, reply.mark());
-    let shown = [shows.distance, shows.score, shows.position];
-    let shown = shown.into_iter().filter(|&is_shown| is_shown).count();
+    let began = reply.mark();
     reply.array(finds.len());
-    for (name, found) in finds.iter() {
-        if shown > 0 {
-            reply.array(1 + shown);
-        }
-        reply.bulk(name);
-        if shows.distance {
-            reply.text(&unit::shown(found.distance / request.unit.0));
-        }
-        if shows.score {
-            reply.integer(found.score as i64);
-        }
-        if shows.position {
-            reply.array(2);
-            write_score(reply, found.position.longitude);
-            write_score(reply, found.position.latitude);
-        }
+    for find in finds.iter() {
+        show(reply, request, find);
         reply.check_len(began)?;
     }
     Ok(())
 }
 
-/// What is stored of what was found.
+/// Writes what is shown of a member that was found.
+pub(super) fn show(reply: &mut Reply<'_>, request: &Request, (name, found): (&[u8], &Found)) {
+    let shows = request.shows;
+    let shown = [shows.distance, shows.score, shows.position];
+    let shown = shown.into_iter().filter(|&is_shown| is_shown).count();
+    if shown > 0 {
+        reply.array(1 + shown);
+    }
+    reply.bulk(name);
+    if shows.distance {
+        reply.text(&unit::shown(found.distance / request.unit.0));
+    }
+    if shows.score {
+        reply.integer(found.score as i64);
+    }
+    if shows.position {
+        let position = position_of(found.score);
+        reply.array(2);
+        write_score(reply, position.longitude);
+        write_score(reply, position.latitude);
+    }
+}
+
+/// What is stored of a member that was found.
+pub(super) fn member_of<'a>(request: &Request, (name, found): (&'a [u8], &Found)) -> Member<'a> {
+    let as_distances = request.stored.is_some_and(|stored| stored.as_distances);
+    let score = match as_distances {
+        true => found.distance / request.unit.0,
+        false => found.score,
+    };
+    Member { name, score }
+}
+
 fn members_of(request: &Request, finds: &Finds) -> Result<Members, ErrorReply> {
     let mut members = Members::default();
-    let as_distances = request.stored.is_some_and(|stored| stored.as_distances);
-    for (name, found) in finds.iter() {
-        let score = match as_distances {
-            true => found.distance / request.unit.0,
-            false => found.score,
-        };
-        members.push(&Member { name, score })?;
+    for find in finds.iter() {
+        members.push(&member_of(request, find))?;
     }
     Ok(members)
 }
@@ -173,21 +194,95 @@ fn geosearchstore_part(call: &mut CoreCall<'_>) {
     choose_part(call, Grammar::SearchStore);
 }
 
-/// Answers what a search finds here, all at once.
+/// Answers what a search finds here, some at a time; but if the first in an order are wanted, all of them at once. The first argument says
+/// where it goes on.
 pub(super) fn choose_part(call: &mut CoreCall<'_>, grammar: Grammar) {
     let (args, core) = (call.args.from(1), &mut *call.core);
     let source = args.at(grammar.source());
-    if let Some(reader) = call.reader {
-        core.remember_key(source, reader);
+    let key = core.shard.hasher().key(source);
+    let goes_on = Place::of_bytes(call.args.at(0));
+    let set = match goes_on {
+        None => {
+            if let Some(reader) = call.reader {
+                core.remember_key(source, reader);
+            }
+            read(
+                &mut core.shard,
+                &mut core.stats,
+                (call.db, key, Access::Touch),
+            )
+        }
+        Some(_) => core.shard.sorted_set(call.db, key, Access::Peek),
+    };
+    if let (Ok(None), Some(_)) = (&set, goes_on) {
+        return Answer::no(call.out);
     }
-    let place = (call.db, core.shard.hasher().key(source), Access::Touch);
-    let set = read(&mut core.shard, &mut core.stats, place);
     let chosen = set.map_err(ErrorReply::from).and_then(|set| {
         let request = Request::parse(&args, grammar, set)?;
-        let members = members_of(&request, &look(&request, set)?)?;
-        Ok((members, None))
+        choose(request, set, goes_on)
     });
     store::answer(call.out, chosen);
+}
+
+/// Where a search goes on that is answered some members at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    look: (u64, u64),
+    /// How many are wanted still.
+    left: u64,
+}
+
+impl Place {
+    fn to_bytes(self) -> Vec<u8> {
+        [self.look.0, self.look.1, self.left]
+            .map(u64::to_le_bytes)
+            .concat()
+    }
+
+    /// None: it begins.
+    fn of_bytes(bytes: &[u8]) -> Option<Self> {
+        let mut numbers = bytes
+            .as_chunks()
+            .0
+            .iter()
+            .map(|bytes| u64::from_le_bytes(*bytes));
+        Some(Self {
+            look: (numbers.next()?, numbers.next()?),
+            left: numbers.next()?,
+        })
+    }
+}
+
+/// Members that are found from a place on; and where the next ones are looked for, if not all have been looked at.
+fn choose(
+    mut request: Request,
+    set: Option<SortedSetRef<'_>>,
+    from: Option<Place>,
+) -> Result<(Members, Option<Vec<u8>>), ErrorReply> {
+    let has_first = request.count.is_some() && !request.any;
+    if let Some(place) = from {
+        request.count = request.count.map(|_| place.left);
+    }
+    let mut finds = Finds::of(&request);
+    let mut next = None;
+    if let (Some(set), Some((center, shape))) = (set, &request.place) {
+        let around = Around::new(shape, *center);
+        let mut look = match from {
+            Some(place) => Look::from(&around, place.look),
+            None => Look::new(&around),
+        };
+        let most = if has_first { u64::MAX } else { steps::LOOK };
+        let of = (&around, request.distances());
+        if !look.go_on(set, of, &mut finds, most)? {
+            next = Some(Place {
+                look: look.place(),
+                left: request.count.unwrap_or(u64::MAX) - finds.len() as u64,
+            });
+        }
+    }
+    finds.arrange();
+    let members = members_of(&request, &finds)?;
+    Ok((members, next.map(Place::to_bytes)))
 }
 
 #[cfg(test)]

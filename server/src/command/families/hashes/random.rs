@@ -18,7 +18,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[CommandSpec {
     since: "6.2.0",
     syntax: "key [count [WITHVALUES]]",
     summary: "Returns fields of a hash chosen at random.",
-    complexity: "O(N) where N is the number of fields returned. In one step if fields have deadlines.",
+    complexity: "O(N) where N is the number of fields returned, or of all if some have deadlines.",
     run: Run::OnShard(|call| hrandfield(call, AtOnce::All).map(drop)),
     steps: Some(|call| hrandfield(call, AtOnce::Little)),
     ..READING

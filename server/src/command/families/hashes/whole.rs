@@ -1,8 +1,8 @@
 //! All fields at once: `HKEYS`, `HVALS`, `HGETALL`.
 //!
 //! They are written into the reply as they are found, and their number at the end: fields past their deadline are counted
-//! but not shown. A hash whose reply would be larger than a reply may be is refused. Many fields are shown in steps, unless they have
-//! deadlines: of those that end in between, some would be shown and others not.
+//! but not shown. A hash whose reply would be larger than a reply may be is refused. Many fields are shown in steps: time stands still for
+//! who has a key locked, and what has ended in it stays, so all are judged by one moment.
 
 use larder_engine::{Access, Field};
 
@@ -41,7 +41,7 @@ const SHOWING: CommandSpec = CommandSpec {
     flags: Flags::READONLY,
     tips: &["nondeterministic_output_order"],
     syntax: "key",
-    complexity: "O(N) where N is the number of fields of the hash. In one step if fields have deadlines.",
+    complexity: "O(N) where N is the number of fields of the hash.",
     ..READING
 };
 
@@ -88,7 +88,7 @@ fn show(
         call.reply.end(all, 0);
         return Ok(None);
     };
-    if !at_once.takes(hash.len()) && !hash.has_deadlines() {
+    if !at_once.takes(hash.len()) {
         return Ok(InSteps::begin(Fields { parts, from: 0 }));
     }
     let began = call.reply.mark();

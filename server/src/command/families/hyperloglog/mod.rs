@@ -6,7 +6,7 @@
 mod across;
 mod debug;
 
-use larder_engine::hyperloglog::{self, Corrupt, Raises, Rank, Registers, Representation};
+use larder_engine::hyperloglog::{self, Corrupt, Rank, Registers, Representation};
 use larder_engine::{
     Access, DbIndex, Encoding, EntryRef, Event, Key, Shard, StoreError, StringForm, TtlChange,
 };
@@ -93,9 +93,6 @@ fn value_of<'e>(entry: &EntryRef<'e>) -> Result<(&'e [u8], Representation), Erro
     Ok((value, representation.ok_or(errors::NOT_A_HYPERLOGLOG)?))
 }
 
-/// Bytes that a value mostly grows by when an element is added, at most.
-const GROWTH_BYTES: usize = 8;
-
 /// The most bytes of a sparse value.
 fn sparse_max_bytes(config: &Config) -> u64 {
     config.hll_sparse_max_bytes
@@ -106,26 +103,15 @@ fn pfadd(call: &mut ShardCall<'_>) -> CommandResult {
     let elements = call.args.iter_from(2).map(Rank::of);
     let sparse_max = sparse_max_bytes(call.config);
     let Some(entry) = call.shard.get(db, key, call.access) else {
-        let mut value = hyperloglog::empty();
-        let raised = add_all(&mut value, elements, sparse_max)?;
-        hyperloglog::forget_count(&mut value);
-        let (form, ttl) = (StringForm::Raw, TtlChange::Clear);
-        call.shard.set(db, key, &value, form, ttl, Event::PfAdd)?;
-        call.shard.journal().count_as(0, raised);
-        call.reply.integer(1);
-        return Ok(());
+        return create(call, key);
     };
     let is_raw = entry.encoding() == Encoding::Raw;
     let (value, representation) = value_of(&entry)?;
     let raised = match representation {
         Representation::Dense => {
             // Nothing is written for elements that change nothing.
-            let mut ranks = Vec::new();
-            for rank in elements {
-                if hyperloglog::raises(value, representation, rank)? != Raises::Not {
-                    ranks.push(rank);
-                }
-            }
+            let ranks = elements.filter(|rank| hyperloglog::raises(value, *rank));
+            let mut ranks: Vec<Rank> = ranks.collect();
             if ranks.is_empty() {
                 0
             } else {
@@ -136,20 +122,22 @@ fn pfadd(call: &mut ShardCall<'_>) -> CommandResult {
                 raised
             }
         }
-        Representation::Sparse => match add_to_sparse(value, elements, sparse_max) {
-            Added::Nothing => 0,
-            Added::Some { value, was, raised } => {
-                write_over(call.shard, db, key, was, &value, Event::PfAdd)?;
-                raised
+        Representation::Sparse => {
+            let added = hyperloglog::add_to_sparse(value, elements, sparse_max);
+            if let Some(more) = &added.value {
+                let was = (value.len(), unchanged_bytes(value, more));
+                // As in Redis, what came before a fault is added, and nobody is told.
+                let event = match added.is_corrupt {
+                    true => Event::Silent,
+                    false => Event::PfAdd,
+                };
+                write_over(call.shard, db, key, was, more, event)?;
             }
-            Added::Failed { value, was } => {
-                // As in Redis, what came before the fault is added, and nobody is told.
-                if let Some(value) = value {
-                    write_over(call.shard, db, key, was, &value, Event::Silent)?;
-                }
+            if added.is_corrupt {
                 return Err(errors::CORRUPT_HYPERLOGLOG);
             }
-        },
+            added.raised
+        }
     };
     if raised > 0 {
         call.shard.journal().count_as(0, raised - 1);
@@ -160,76 +148,20 @@ fn pfadd(call: &mut ShardCall<'_>) -> CommandResult {
     Ok(())
 }
 
-/// What comes of adding elements to a sparse value: how long the value was, and how many bytes at the beginning are the same.
-enum Added {
-    Nothing,
-    Some {
-        value: Vec<u8>,
-        was: (usize, usize),
-        raised: u64,
-    },
-    Failed {
-        value: Option<Vec<u8>>,
-        was: (usize, usize),
-    },
-}
-
-fn add_to_sparse(was: &[u8], elements: impl Iterator<Item = Rank>, sparse_max: u64) -> Added {
-    // Nothing is copied for elements that change nothing.
-    let mut raised_value: Option<Vec<u8>> = None;
-    let mut raised = 0;
-    let mut add = |rank: Rank| match &mut raised_value {
-        Some(value) => hyperloglog::add(value, rank, sparse_max),
-        None => match hyperloglog::raises(was, Representation::Sparse, rank)? {
-            Raises::Sparse(place) => {
-                let mut value = Vec::with_capacity(was.len() + GROWTH_BYTES);
-                value.extend_from_slice(was);
-                let is_raised = hyperloglog::add_at(&mut value, place, rank, sparse_max)?;
-                raised_value = Some(value);
-                Ok(is_raised)
-            }
-            Raises::Not | Raises::Dense => Ok(false),
-        },
-    };
-    let mut fails = false;
-    for rank in elements {
-        match add(rank) {
-            Ok(is_raised) => raised += u64::from(is_raised),
-            Err(Corrupt) => {
-                fails = true;
-                break;
-            }
-        }
-    }
-    let span = |value: &[u8]| (was.len(), unchanged_bytes(was, value));
-    if let Some(value) = &mut raised_value {
-        hyperloglog::forget_count(value);
-    }
-    match raised_value {
-        _ if fails => Added::Failed {
-            was: raised_value.as_deref().map_or((0, 0), span),
-            value: raised_value,
-        },
-        None => Added::Nothing,
-        Some(value) => Added::Some {
-            was: span(&value),
-            value,
-            raised,
-        },
-    }
-}
-
-/// Adds elements; how many of them changed a register.
-fn add_all(
-    value: &mut Vec<u8>,
-    elements: impl Iterator<Item = Rank>,
-    sparse_max_bytes: u64,
-) -> Result<u64, Corrupt> {
-    let mut raised = 0;
-    for rank in elements {
-        raised += u64::from(hyperloglog::add(value, rank, sparse_max_bytes)?);
-    }
-    Ok(raised)
+/// `PFADD` of a key that does not exist.
+fn create(call: &mut ShardCall<'_>, key: Key<'_>) -> CommandResult {
+    let empty = hyperloglog::empty();
+    let sparse_max = sparse_max_bytes(call.config);
+    let elements = call.args.iter_from(2).map(Rank::of);
+    let added = hyperloglog::add_to_sparse(&empty, elements, sparse_max);
+    let mut value = added.value.unwrap_or(empty);
+    hyperloglog::forget_count(&mut value);
+    let (form, ttl) = (StringForm::Raw, TtlChange::Clear);
+    call.shard
+        .set(call.db, key, &value, form, ttl, Event::PfAdd)?;
+    call.shard.journal().count_as(0, added.raised);
+    call.reply.integer(1);
+    Ok(())
 }
 
 /// How many bytes at the beginning of two values are the same, or a few fewer.
@@ -354,11 +286,21 @@ fn store_merged(
 ) -> CommandResult {
     let entry = shard.get(db, key, Access::Touch);
     let was = entry.as_ref().map(value_of).transpose()?;
+    let was = was.map(|(value, _)| value);
     let empty = hyperloglog::empty();
-    let was = was.map_or(&empty[..], |(value, _)| value);
-    let value = registers.merged_into(was, *is_dense, sparse_max_bytes(config))?;
-    let (form, ttl) = (StringForm::Raw, TtlChange::Keep);
-    shard.set(db, key, &value, form, ttl, Event::PfAdd)?;
+    let sparse_max = sparse_max_bytes(config);
+    let value = registers.merged_into(was.unwrap_or(&empty), *is_dense, sparse_max)?;
+    match was.map(<[u8]>::len) {
+        Some(bytes) => write_over(shard, db, key, (bytes, 0), &value, Event::PfAdd)?,
+        None => shard.set(
+            db,
+            key,
+            &value,
+            StringForm::Raw,
+            TtlChange::Keep,
+            Event::PfAdd,
+        )?,
+    }
     Ok(())
 }
 

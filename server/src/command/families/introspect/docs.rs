@@ -111,6 +111,7 @@ fn write_arguments(
         };
         let flags: Vec<&str> = argument.flags().collect();
         let parts = 2
+            + usize::from(inner.is_none())
             + usize::from(spec_index.is_some())
             + usize::from(argument.token.is_some())
             + usize::from(!flags.is_empty())
@@ -129,6 +130,10 @@ fn write_arguments(
             None => argument.type_name(),
         };
         reply.text(kind);
+        if inner.is_none() {
+            reply.text("display_text");
+            reply.text(&argument.name);
+        }
         if let Some(index) = spec_index {
             reply.text("key_spec_index");
             reply.count(index as u64);

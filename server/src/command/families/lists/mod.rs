@@ -38,6 +38,9 @@ const POP_KEY: Keys = Keys::of(&[KeySpec::at(1, KeyFlags::RW.access().delete())]
 /// A list that gets elements.
 const PUSH_KEY: Keys = Keys::of(&[KeySpec::at(1, KeyFlags::RW.insert())]);
 
+/// Elements that are looked at in one step of several.
+const STEP_ELEMENTS: u32 = 8192;
+
 /// The event of a push at this end.
 fn pushed(end: End) -> Event {
     match end {

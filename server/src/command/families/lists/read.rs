@@ -4,11 +4,11 @@ use std::ops::Range;
 
 use larder_engine::{Access, DbIndex, End, Key, ListRef, Shard, parse_canonical_i64};
 
-use super::{READ_KEY, place_of, range_of};
+use super::{READ_KEY, STEP_ELEMENTS, place_of, range_of};
 use crate::command::families::counts;
-use crate::command::families::pieces::{AtOnce, InSteps, More, Shown, StepOf};
+use crate::command::families::pieces::{AtOnce, InSteps, More, Pieces, Shown, StepOf};
 use crate::command::{
-    Args, Category, CommandSpec, Flags, Group, KeyFlags, KeySpec, Keys, Run, ShardCall, Steps,
+    Args, Category, CommandSpec, Flags, Group, KeyFlags, KeySpec, Keys, Run, ShardCall, Step, Steps,
 };
 use crate::observe::Stats;
 use crate::resp::errors::{self, CommandResult};
@@ -52,8 +52,9 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         since: "6.0.6",
         syntax: "key element [RANK rank] [COUNT num-matches] [MAXLEN len]",
         summary: "Returns the indexes at which a list has an element.",
-        complexity: "O(N) where N is the number of elements compared. In one step.",
-        run: Run::OnShard(lpos),
+        complexity: "O(N) where N is the number of elements compared.",
+        run: Run::OnShard(|call| lpos(call, AtOnce::All).map(drop)),
+        steps: Some(|call| lpos(call, AtOnce::Little)),
         ..READ
     },
 ];
@@ -162,6 +163,7 @@ impl Shown for Elements {
 }
 
 /// The options of `LPOS`.
+#[derive(Debug)]
 struct Search {
     /// Where it begins.
     from: End,
@@ -211,62 +213,204 @@ impl Search {
         Ok(())
     }
 
-    /// Shows the indexes at which `list` has `element`, until `show` answers false.
-    fn each(&self, list: ListRef<'_>, element: &[u8], show: &mut dyn FnMut(u32) -> bool) {
-        let first = match self.from {
-            End::Head => 0,
-            End::Tail => list.len() - 1,
-        };
-        let (mut passed, mut compared) = (0, 0);
-        list.walk(first, self.from, |at, other| {
-            if self.compared_max > 0 && compared == self.compared_max {
-                return false;
-            }
-            compared += 1;
-            if other != element {
-                return true;
-            }
-            if passed < self.passed {
-                passed += 1;
-                return true;
-            }
-            show(at)
-        });
+    /// Whether so many matches are all that are wanted.
+    fn is_enough(&self, found: u64) -> bool {
+        match self.count {
+            None => found == 1,
+            Some(0) => false,
+            Some(count) => found == count,
+        }
     }
 }
 
-fn lpos(call: &mut ShardCall<'_>) -> CommandResult {
+/// How far a search has come.
+#[derive(Debug, Default)]
+struct Progress {
+    /// Elements that have been compared.
+    compared: u64,
+    /// Matches that have been passed over, and those that have been found.
+    passed: u64,
+    found: u64,
+}
+
+impl Search {
+    /// Compares at most so many more elements, and shows the indexes of those that are `element`. Whether that was all.
+    ///
+    /// # Errors
+    /// That of `show`.
+    fn go_on(
+        &self,
+        progress: &mut Progress,
+        (list, element): (ListRef<'_>, &[u8]),
+        most: u64,
+        show: &mut dyn FnMut(u32) -> CommandResult,
+    ) -> Result<bool, ErrorReply> {
+        let most = match self.compared_max {
+            0 => progress.compared.saturating_add(most),
+            max => progress.compared.saturating_add(most).min(max),
+        };
+        let done = progress.compared;
+        let first = match self.from {
+            End::Head => done.min(list.len().into()) as u32,
+            End::Tail if done < list.len().into() => list.len() - 1 - done as u32,
+            End::Tail => return Ok(true),
+        };
+        let mut shown = Ok(());
+        list.walk(first, self.from, |at, other| {
+            progress.compared += 1;
+            if other == element && progress.passed < self.passed {
+                progress.passed += 1;
+            } else if other == element {
+                progress.found += 1;
+                shown = show(at);
+            }
+            progress.compared < most && shown.is_ok() && !self.is_enough(progress.found)
+        });
+        shown?;
+        Ok(self.is_enough(progress.found)
+            || progress.compared == self.compared_max
+            || progress.compared >= list.len().into())
+    }
+}
+
+fn lpos(call: &mut ShardCall<'_>, at_once: AtOnce) -> Result<Option<Box<dyn Steps>>, ErrorReply> {
     let search = Search::parse(&call.args)?;
     let place = (call.db, call.key(1), call.access);
     let list = list(call.shard, call.stats, place)?;
     let (element, reply) = (call.args.at(2), &mut call.reply);
-    let Some(count) = search.count else {
-        let mut found = None;
-        if let Some(list) = list {
-            search.each(list, element, &mut |at| {
-                found = Some(at);
-                false
-            });
-        }
-        match found {
-            Some(at) => reply.integer(at.into()),
-            None => reply.null(),
-        }
-        return Ok(());
-    };
     let Some(list) = list else {
-        reply.array(0);
-        return Ok(());
+        match search.count {
+            None => reply.null(),
+            Some(_) => reply.array(0),
+        }
+        return Ok(None);
     };
-    let (mark, mut found, mut fits) = (reply.mark(), 0, Ok(()));
-    let array = reply.begin_array(1);
-    search.each(list, element, &mut |at| {
+    let most = match at_once {
+        AtOnce::All => u64::MAX,
+        AtOnce::Little => STEP_ELEMENTS.into(),
+    };
+    let mut progress = Progress::default();
+    let mark = reply.mark();
+    let array = search.count.map(|_| reply.begin_array(1));
+    let is_all = search.go_on(&mut progress, (list, element), most, &mut |at| {
         reply.integer(at.into());
-        found += 1;
-        fits = reply.check_len(mark);
-        found as u64 != count && fits.is_ok()
-    });
-    fits?;
-    reply.end(array, found);
-    Ok(())
+        reply.check_len(mark)
+    })?;
+    match array {
+        _ if !is_all => {
+            return Ok(Some(Box::new(Searching {
+                search,
+                progress: Progress::default(),
+                found: Pieces::default(),
+            })));
+        }
+        Some(array) => reply.end(array, progress.found as usize),
+        None if progress.found == 0 => reply.null(),
+        None => {}
+    }
+    Ok(None)
+}
+
+/// Elements that are looked for in steps.
+#[derive(Debug)]
+struct Searching {
+    search: Search,
+    progress: Progress,
+    found: Pieces,
+}
+
+impl Steps for Searching {
+    fn next(&mut self, call: &mut ShardCall<'_>) -> Result<Step, ErrorReply> {
+        let Self {
+            search,
+            progress,
+            found,
+        } = self;
+        let protocol = call.reply.protocol();
+        let list = call.shard.list(call.db, call.key(1), Access::Peek)?;
+        let is_all = match list {
+            // It has reached its deadline.
+            None => {
+                (*progress, *found) = Default::default();
+                true
+            }
+            Some(list) => {
+                let what = (list, call.args.at(2));
+                search.go_on(progress, what, STEP_ELEMENTS.into(), &mut |at| {
+                    found.add(protocol, |reply| reply.integer(at.into()))
+                })?
+            }
+        };
+        if !is_all {
+            return Ok(Step::More);
+        }
+        let (found, count) = (std::mem::take(found), progress.found);
+        Ok(Step::Reply(found.into_reply(
+            protocol,
+            |reply| match search.count {
+                Some(_) => reply.array(count as usize),
+                None if count == 0 => reply.null(),
+                None => {}
+            },
+        )))
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.found.held_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::command::families::testing::Bench;
+
+    fn bench() -> Bench {
+        let mut bench = Bench::new();
+        for first in (0..30_000).step_by(1000) {
+            let words = (first..first + 1000).map(|n| match n % 10 {
+                3 => " often".to_owned(),
+                _ => format!(" {n}"),
+            });
+            bench.run(&format!("RPUSH l{}", words.collect::<String>()));
+        }
+        bench
+    }
+
+    #[test]
+    fn many_elements_are_compared_in_steps_and_found_as_at_once() {
+        let mut bench = bench();
+        for (line, least) in [
+            ("LPOS l often COUNT 0", 4),
+            ("LPOS l often COUNT 0 RANK -1", 4),
+            ("LPOS l often COUNT 2000 RANK 500", 4),
+            ("LPOS l often COUNT 0 MAXLEN 9000", 2),
+            ("LPOS l often COUNT 2000 RANK -5 MAXLEN 16384", 2),
+            ("LPOS l 29999", 4),
+            ("LPOS l 0 RANK -1", 4),
+            ("LPOS l none", 4),
+            ("LPOS l none COUNT 1", 4),
+            ("LPOS l none MAXLEN 8193", 2),
+            ("LPOS l often RANK 820", 2),
+            ("LPOS l none MAXLEN 8192", 0),
+            ("LPOS l 8191", 0),
+            ("LPOS l 30000 COUNT 1 MAXLEN 5", 0),
+            ("LPOS l 22222 RANK -1", 0),
+        ] {
+            let (at_once, mut steps) = (bench.run(line), 0);
+            let in_steps = bench.run_in_steps(line, &mut |_, _| steps += 1);
+            assert!(in_steps == at_once, "{line}");
+            assert_eq!(steps, least, "{line}");
+        }
+        assert_eq!(bench.run("LPOS l often RANK -2"), "29983");
+        assert_eq!(bench.run("LPOS l often COUNT 2 RANK 2"), "[13, 23]");
+    }
+
+    #[test]
+    fn in_a_list_that_ends_meanwhile_nothing_is_found() {
+        for (line, reply) in [("LPOS l 29999", "nil"), ("LPOS l often COUNT 0", "[]")] {
+            let mut bench = bench();
+            bench.run("PEXPIRE l 10");
+            assert_eq!(bench.run_ending(line, 10), reply);
+        }
+    }
 }

@@ -3,6 +3,8 @@
 //! A member that is popped is drawn from all that are left, however many are wanted. What is done is recorded as the removals it was, or
 //! as that of the key.
 
+use std::collections::HashSet;
+
 use larder_engine::{Access, DbIndex, Event, Key, SetMut, SetRef, Shard, WrongType};
 
 use super::{READING, WRITING, close_told, read};
@@ -222,7 +224,7 @@ fn is_within_a_reply(set: &SetMut<'_>, count: u64) -> bool {
 /// Takes out so many members, fewer than there are, and writes them.
 ///
 /// # Errors
-/// They are more than a reply holds. Then they are in the set again.
+/// They are more than a reply holds. Then nothing has changed.
 fn pop_some(
     set: &mut SetMut<'_>,
     count: u64,
@@ -230,25 +232,25 @@ fn pop_some(
     reply: &mut Reply<'_>,
 ) -> CommandResult {
     let began = reply.mark();
-    // Only if they may be too many is it kept what they were.
-    let mut popped = (!is_within_a_reply(set, count)).then(Vec::new);
     reply.set(count as usize);
-    for _ in 0..count {
-        if let Some(popped) = &mut popped {
-            let member = set.random(random.draw());
-            let member = member.expect("there are more").to_vec();
-            set.remove(&member);
-            reply.bulk(&member);
-            popped.push(member);
-            if let Err(error) = reply.check_len(began) {
-                for member in &*popped {
-                    set.add(member)?;
-                }
-                return Err(error);
-            }
-        } else {
+    if is_within_a_reply(set, count) {
+        for _ in 0..count {
             pop(set, random, reply);
         }
+        return Ok(());
+    }
+    // They may be too many: none goes before it is known that they are not.
+    let mut chosen: HashSet<Vec<u8>, ahash::RandomState> = HashSet::default();
+    while (chosen.len() as u64) < count {
+        let member = set.random(random.draw()).expect("there are more");
+        if !chosen.contains(member) {
+            reply.bulk(member);
+            reply.check_len(began)?;
+            chosen.insert(member.to_vec());
+        }
+    }
+    for member in &chosen {
+        set.remove(member);
     }
     Ok(())
 }

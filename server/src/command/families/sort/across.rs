@@ -7,22 +7,30 @@
 //!  the cores of what GET names           values
 //!  the destination's core                stores
 //! ```
-//! Rounds that nothing is asked in are left out; where names of keys are many bytes, values are asked for in several. What is stored
-//! travels in one request, and so is bounded as the texts of a command are.
+//! Rounds that nothing is asked in are left out. Values are asked for in several, of some names each, and what is done with many elements
+//! between two rounds is done over several turns. The elements are answered in one step, and what is stored travels in one request, and so
+//! is bounded as the texts of a command are.
 
 use larder_engine::Access;
 
 use super::options::{By, MayStore, Options};
+use super::order::{Weights, number};
 use super::pattern::{Pattern, PatternedKey};
 use super::texts::{self, Texts};
-use super::{Place, order, store};
+use super::{Place, store};
+use crate::command::families::merge::Sorting;
+use crate::command::families::pieces::Pieces;
 use crate::command::families::transfer::Answer;
 use crate::command::{Args, CoreCall, CoreRequest, Round, Rounds};
-use crate::resp::{ErrorReply, Reply};
+use crate::resp::{ErrorReply, Protocol, Reply, errors};
 use crate::routing::{CoreId, SlotMap};
 
-/// Bytes of names of keys, or a name more, that are asked for in one round: what a request holds is bounded.
-const NAMES_MAX_BYTES: usize = 64 << 20;
+/// Bytes of names of keys, or a name more, that are asked for in one round.
+const NAMES_MAX_BYTES: usize = 32 << 10;
+
+/// Elements whose numbers are read, or that are shown, in one turn; bytes of the latter, about.
+const TURN_ELEMENTS: usize = 4096;
+const TURN_BYTES: usize = 256 << 10;
 
 /// `SORT`.
 pub(super) fn sort(args: &Args<'_>, slots: &SlotMap) -> Result<Box<dyn Rounds>, ErrorReply> {
@@ -45,10 +53,13 @@ struct Sort {
     slots: SlotMap,
     step: Step,
     elements: Texts,
+    /// What they are ordered by, if not by themselves, and the numbers of that.
+    weights: Option<Texts>,
+    weight_numbers: Vec<f64>,
     /// The numbers of the elements that are wanted, in their order.
     order: Vec<usize>,
     /// What each `GET` names for each of these.
-    values: Vec<Texts>,
+    got: Vec<Got>,
     gathering: Gathering,
 }
 
@@ -67,14 +78,27 @@ struct Gathering {
     values: Texts,
 }
 
-/// What the answers at hand are to.
+/// What a `GET` names for each element.
+#[derive(Debug)]
+enum Got {
+    Elements,
+    Nothing,
+    Values(Texts),
+}
+
+/// What the answers at hand are to, or what goes on in a later turn.
 #[derive(Debug)]
 enum Step {
     Nothing,
     Elements,
     Weights,
+    /// The numbers of the weights are read.
+    Numbers,
+    Sort(Sorting),
     /// To what the `GET` of this number names.
     Values(usize),
+    /// The results from this one on are shown.
+    Show(usize, Pieces),
     Store,
 }
 
@@ -86,8 +110,10 @@ impl Sort {
             slots: slots.copied(),
             step: Step::Nothing,
             elements: Texts::default(),
+            weights: None,
+            weight_numbers: Vec::new(),
             order: Vec::new(),
-            values: Vec::new(),
+            got: Vec::new(),
             gathering: Gathering::default(),
         }
     }
@@ -158,59 +184,105 @@ impl Sort {
         std::mem::take(&mut self.gathering).values
     }
 
-    /// Bytes of the elements, and of the values of the `GET`s so far.
+    /// Bytes of the elements, and of what the `GET`s so far have named.
     fn gathered_bytes(&self) -> usize {
-        self.elements.bytes() + self.values.iter().map(Texts::bytes).sum::<usize>()
+        let got = self.got.iter().map(|got| match got {
+            Got::Elements => self.elements.bytes(),
+            Got::Nothing => 0,
+            Got::Values(values) => values.bytes(),
+        });
+        self.elements.bytes() + got.sum::<usize>()
     }
 
     /// The weights are there.
-    fn sort(&mut self, weights: Option<&Texts>) -> Result<(), ErrorReply> {
-        self.order = order::order(&self.elements, weights, &self.options)?;
-        Ok(())
+    fn begin_sort(&mut self, reply: &mut Reply<'_>) -> Result<Round, ErrorReply> {
+        let len = self.elements.len();
+        self.step = match () {
+            () if matches!(self.options.by, By::Nothing) => {
+                // No others were taken.
+                self.order = (0..len).collect();
+                return self.get(0, reply);
+            }
+            () if self.options.is_alphabetic => Step::Sort(Sorting::new(len)),
+            () => Step::Numbers,
+        };
+        self.sort(reply)
+    }
+
+    /// Goes on to sort; with what comes then, once all are sorted.
+    fn sort(&mut self, reply: &mut Reply<'_>) -> Result<Round, ErrorReply> {
+        let weighed = self.weights.as_ref().unwrap_or(&self.elements);
+        if let Step::Numbers = self.step {
+            let begun = self.weight_numbers.len();
+            for at in (begun..weighed.len()).take(TURN_ELEMENTS) {
+                let number = number(weighed.get(at)).ok_or(errors::SORT_WEIGHTS)?;
+                self.weight_numbers.push(number);
+            }
+            if self.weight_numbers.len() < weighed.len() {
+                return Ok(Round::GoOn);
+            }
+            self.step = Step::Sort(Sorting::new(weighed.len()));
+        }
+        let weights = match self.options.is_alphabetic {
+            true => Weights::Texts(weighed),
+            false => Weights::Numbers(&self.weight_numbers, &self.elements),
+        };
+        let Step::Sort(sorting) = &mut self.step else {
+            unreachable!("numbers are read, and then sorted");
+        };
+        let is_descending = self.options.is_descending;
+        if !sorting.step(|one, other| weights.compare((one, other), is_descending)) {
+            return Ok(Round::GoOn);
+        }
+        let sorting = std::mem::replace(sorting, Sorting::new(0));
+        self.order = sorting.into_order();
+        let wanted = self.options.range(self.order.len());
+        self.order.truncate(wanted.end);
+        self.order.drain(..wanted.start);
+        (self.weights, self.weight_numbers) = (None, Vec::new());
+        self.get(0, reply)
     }
 
     /// Goes on with the `GET` of number `next`.
     fn get(&mut self, next: usize, reply: &mut Reply<'_>) -> Result<Round, ErrorReply> {
         for number in next..self.options.gets.len() {
-            let mut values = Texts::default();
-            match &self.options.gets[number] {
+            let got = match &self.options.gets[number] {
                 Pattern::Key(pattern) if !self.order.is_empty() => {
                     self.step = Step::Values(number);
                     let (pattern, order) = (pattern.clone(), self.order.clone());
                     return Ok(self.begin_values(pattern, order));
                 }
-                Pattern::Element => {
-                    let others = self.gathered_bytes();
-                    for &at in &self.order {
-                        values.push(self.elements.get(at));
-                        values.check_beside(others)?;
-                    }
-                }
-                Pattern::Nothing | Pattern::Key(_) => {
-                    self.order.iter().for_each(|_| values.push(None));
-                }
-            }
-            self.values.push(values);
+                Pattern::Element => Got::Elements,
+                Pattern::Nothing | Pattern::Key(_) => Got::Nothing,
+            };
+            self.got.push(got);
+            texts::check_bytes(self.gathered_bytes())?;
         }
-        self.end(reply)
+        self.end(reply.protocol())
     }
 
-    /// What is answered or stored, in order.
-    fn results(&self) -> impl Iterator<Item = Option<&[u8]>> {
-        let places = self.order.iter().enumerate();
-        places.flat_map(|(place, &at)| {
-            let itself = self.values.is_empty().then(|| self.elements.get(at));
-            let values = self.values.iter().map(move |values| values.get(place));
-            itself.into_iter().chain(values)
-        })
-    }
-
+    /// How many results there are: what is answered or stored.
     fn count(&self) -> usize {
         self.order.len() * self.options.gets.len().max(1)
     }
 
+    /// The result of this number, in their order.
+    fn result(&self, number: usize) -> Option<&[u8]> {
+        let each = self.got.len().max(1);
+        let place = number / each;
+        match self.got.get(number % each) {
+            None | Some(Got::Elements) => self.elements.get(self.order[place]),
+            Some(Got::Nothing) => None,
+            Some(Got::Values(values)) => values.get(place),
+        }
+    }
+
+    fn results(&self) -> impl Iterator<Item = Option<&[u8]>> {
+        (0..self.count()).map(|number| self.result(number))
+    }
+
     /// All is there: stores it, or replies.
-    fn end(&mut self, reply: &mut Reply<'_>) -> Result<Round, ErrorReply> {
+    fn end(&mut self, protocol: Protocol) -> Result<Round, ErrorReply> {
         if let Some(at) = self.options.store {
             self.step = Step::Store;
             let key = self.args[at].clone();
@@ -224,16 +296,32 @@ impl Sort {
             let run = store_part;
             return Ok(Round::Ask(vec![CoreRequest { core, run, args }]));
         }
-        let mark = reply.mark();
-        reply.array(self.count());
-        for value in self.results() {
-            match value {
+        self.show(0, Pieces::default(), protocol)
+    }
+
+    /// Shows results, from the one of number `next` on, beside those that are shown.
+    fn show(
+        &mut self,
+        mut next: usize,
+        mut shown: Pieces,
+        protocol: Protocol,
+    ) -> Result<Round, ErrorReply> {
+        let (count, most_bytes) = (self.count(), shown.bytes() + TURN_BYTES);
+        let end = count.min(next + TURN_ELEMENTS);
+        while next < end && shown.bytes() < most_bytes {
+            let value = self.result(next);
+            shown.add(protocol, |reply| match value {
                 Some(value) => reply.bulk(value),
                 None => reply.null(),
-            }
-            reply.check_len(mark)?;
+            })?;
+            next += 1;
         }
-        Ok(Round::Done)
+        if next < count {
+            self.step = Step::Show(next, shown);
+            return Ok(Round::GoOn);
+        }
+        let pieces = shown.into_reply(protocol, |reply| reply.array(count));
+        Ok(Round::Reply(pieces))
     }
 }
 
@@ -256,27 +344,28 @@ impl Rounds for Sort {
                         let all = (0..self.elements.len()).collect();
                         Ok(self.begin_values(pattern.clone(), all))
                     }
-                    _ => {
-                        self.sort(None)?;
-                        self.get(0, reply)
-                    }
+                    _ => self.begin_sort(reply),
                 }
             }
             Step::Weights => {
                 if let Some(round) = self.take_values(answers)? {
                     return Ok(round);
                 }
-                let weights = self.end_values();
-                self.sort(Some(&weights))?;
-                self.get(0, reply)
+                self.weights = Some(self.end_values());
+                self.begin_sort(reply)
             }
+            Step::Numbers | Step::Sort(_) => self.sort(reply),
             Step::Values(number) => {
                 if let Some(round) = self.take_values(answers)? {
                     return Ok(round);
                 }
                 let values = self.end_values();
-                self.values.push(values);
+                self.got.push(Got::Values(values));
                 self.get(number + 1, reply)
+            }
+            Step::Show(next, ref mut shown) => {
+                let shown = std::mem::take(shown);
+                self.show(next, shown, reply.protocol())
             }
             Step::Store => {
                 Answer::of(answers[0])?;
@@ -284,6 +373,29 @@ impl Rounds for Sort {
                 Ok(Round::Done)
             }
         }
+    }
+
+    fn held_bytes(&self) -> usize {
+        let got = self.got.iter().map(|got| match got {
+            Got::Values(values) => values.held_bytes(),
+            Got::Elements | Got::Nothing => 0,
+        });
+        let sorted = match &self.step {
+            Step::Sort(sorting) => sorting.held_bytes(),
+            Step::Show(_, shown) => shown.held_bytes(),
+            _ => 0,
+        };
+        let weights = self.weights.as_ref().map_or(0, Texts::held_bytes);
+        let numbers = size_of_val(&self.weight_numbers[..]);
+        let orders = size_of_val(&self.order[..]) + size_of_val(&self.gathering.of[..]);
+        let values = self.gathering.values.held_bytes();
+        self.elements.held_bytes()
+            + got.sum::<usize>()
+            + sorted
+            + weights
+            + numbers
+            + orders
+            + values
     }
 }
 
@@ -406,7 +518,7 @@ mod tests {
 
     #[test]
     fn names_of_many_bytes_are_asked_for_in_rounds_that_hold_them() {
-        let pattern = [&vec![b'k'; 1 << 20][..], b"*"].concat();
+        let pattern = [&vec![b'k'; 1 << 10][..], b"*"].concat();
         let mut sort = begun(&[b"SORT", b"l", b"ALPHA", b"BY", &pattern, b"GET", &pattern]);
         let mut elements = Texts::default();
         let names: Vec<String> = (10..99).rev().map(|number| number.to_string()).collect();
@@ -418,17 +530,19 @@ mod tests {
         let mut answers = vec![yes(&elements)];
         let mut rounds = 0;
         assert!(matches!(sort.next(&[], &mut reply), Ok(Round::Ask(_))));
-        loop {
+        let out = loop {
             let given: Vec<&[u8]> = answers.iter().map(Vec::as_slice).collect();
-            let Round::Ask(requests) = sort.next(&given, &mut reply).unwrap() else {
-                break;
+            let requests = match sort.next(&given, &mut reply).unwrap() {
+                Round::Ask(requests) => requests,
+                Round::Reply(pieces) => break pieces.concat(),
+                other => panic!("{other:?}"),
             };
             let keys = requests.iter().flat_map(|request| &request.args);
             assert!(keys.map(Vec::len).sum::<usize>() <= NAMES_MAX_BYTES + 2 * pattern.len());
             answers = tails(&requests);
             rounds += 1;
-        }
-        assert_eq!(rounds, 4, "two for each pattern");
+        };
+        assert_eq!(rounds, 6, "three for each pattern");
         let mut expected = Vec::new();
         let mut reply = Reply::new(&mut expected, Protocol::Resp2);
         reply.array(names.len());

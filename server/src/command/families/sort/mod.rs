@@ -10,10 +10,9 @@
 //! counts as 0 or comes before every text, and is stored as the empty string. Texts are compared byte by byte. A set has no order that
 //! its members could keep, so that they are ordered as texts, which Redis does where they are stored or a script has them.
 //!
-//! Many elements are sorted in steps (`steps.rs`), if all is on one core and no pattern names other keys.
+//! Many elements are sorted in steps (`steps.rs`), if all is on one core.
 
 mod across;
-mod merge;
 mod options;
 mod order;
 mod pattern;
@@ -76,7 +75,7 @@ const SORT: CommandSpec = CommandSpec {
         Category::Dangerous,
     ],
     group: Group::Generic,
-    complexity: "O(N+M*log(M)) where N is the number of elements, and M the number of those returned. O(N) where they are not sorted. In one step if a pattern names other keys, in a few if the destination is another core's.",
+    complexity: "O(N+M*log(M)) where N is the number of elements, and M the number of those returned. O(N) where they are not sorted. On several cores, if patterns name other keys or the destination is another core's, the elements are copied in one step, and stored in one.",
     ..CommandSpec::BASE
 };
 

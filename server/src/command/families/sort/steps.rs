@@ -1,35 +1,35 @@
 //! `SORT` of many elements on one core, in steps: they are copied, weighed, sorted, and shown or stored, some at a time, while the keys
-//! are locked.
-//!
-//! Only where no pattern names other keys: those have no lock.
+//! are locked. Where patterns name other keys, which may be any, all keys are locked to be read.
 
 use std::ops::ControlFlow;
 
 use larder_engine::{Access, Bound, Direction, End, Kind, LooseId, Shard};
 
-use super::merge::Sorting;
 use super::options::{By, Options};
 use super::order::{Weights, number};
-use super::pattern::Pattern;
+use super::pattern::{Pattern, PatternedKey};
 use super::texts::Texts;
-use super::{drop_if_failed, remove_or_put};
+use super::{Place, drop_if_failed, remove_or_put};
+use crate::command::families::merge::Sorting;
 use crate::command::families::pieces::Pieces;
 use crate::command::{ShardCall, Step, Steps};
+use crate::resp::ErrorReply;
 use crate::resp::errors::{self, CommandResult};
-use crate::resp::{ErrorReply, Protocol};
 
-/// Elements that are sorted at once.
-const AT_ONCE: u64 = 2048;
+/// Elements that are sorted at once, and those for which other keys are looked at; bytes of either's elements, about.
+const AT_ONCE: usize = 2048;
+const AT_ONCE_NAMING: usize = 256;
+const AT_ONCE_BYTES: u64 = 256 << 10;
 
 /// Elements that one step looks at, and bytes of them, about.
 const STEP_ELEMENTS: usize = 1024;
 const STEP_BYTES: usize = 64 << 10;
 
-/// Begins, if what is to be sorted are many elements, and their key and options let that be cut.
+/// Begins, if what is to be sorted is much.
 pub(super) fn begin(call: &mut ShardCall<'_>, options: &Options) -> Option<Box<dyn Steps>> {
     let key = call.key(1);
     let entry = call.shard.get(call.db, key, Access::Peek)?;
-    let (kind, len) = (entry.kind(), entry.elements());
+    let (kind, len, bytes) = (entry.kind(), entry.elements(), entry.value_bytes());
     let is_sorted = matches!(kind, Kind::List | Kind::Set | Kind::SortedSet);
     // A set has no order of its own.
     let has_order = matches!(options.by, By::Nothing) && kind != Kind::Set;
@@ -37,7 +37,12 @@ pub(super) fn begin(call: &mut ShardCall<'_>, options: &Options) -> Option<Box<d
         true => options.range(len as usize),
         false => 0..len as usize,
     };
-    if !is_sorted || wanted.len() as u64 <= AT_ONCE || options.names_other_keys() {
+    let bytes = bytes / len.max(1) * wanted.len() as u64;
+    let at_once = match options.names_other_keys() {
+        true => AT_ONCE_NAMING,
+        false => AT_ONCE,
+    };
+    if !is_sorted || wanted.len() <= at_once && bytes <= AT_ONCE_BYTES {
         return None;
     }
     call.shard.read(call.db, key, call.access);
@@ -47,6 +52,7 @@ pub(super) fn begin(call: &mut ShardCall<'_>, options: &Options) -> Option<Box<d
         has_order,
         left: wanted.len() as u64,
         elements: Texts::default(),
+        weights: Texts::default(),
         numbers: Vec::new(),
         options: options.clone(),
         stage: Stage::Load {
@@ -62,7 +68,7 @@ enum Stage {
     Load {
         from: u64,
     },
-    /// Their numbers are read.
+    /// What they are sorted by is looked up, and its numbers are read.
     Weigh,
     Sort(Sorting),
     /// What was found, from the place `next` of the order on, is shown or stored.
@@ -88,6 +94,8 @@ struct InSteps {
     /// Elements that are still to be copied, of what has an order.
     left: u64,
     elements: Texts,
+    /// What other keys hold that they are sorted by.
+    weights: Texts,
     numbers: Vec<f64>,
     stage: Stage,
 }
@@ -162,7 +170,7 @@ impl InSteps {
         match () {
             () if self.has_order => self.sorted((0..len).collect(), shard),
             // The members of a set that nothing orders are ordered as texts.
-            () if self.is_by_text() => Stage::Sort(Sorting::new(len)),
+            () if self.is_by_text() && self.named().is_none() => Stage::Sort(Sorting::new(len)),
             () => Stage::Weigh,
         }
     }
@@ -171,17 +179,46 @@ impl InSteps {
         self.options.is_alphabetic || matches!(self.options.by, By::Nothing)
     }
 
-    /// Reads more numbers; whether all are read.
+    /// What names the keys that they are sorted by, if others are.
+    fn named(&self) -> Option<&PatternedKey> {
+        match &self.options.by {
+            By::Pattern(Pattern::Key(pattern)) => Some(pattern),
+            _ => None,
+        }
+    }
+
+    /// Looks up more of what they are sorted by, and reads their numbers; whether that is all.
     ///
     /// # Errors
-    /// An element is none.
-    fn weigh(&mut self) -> Result<bool, ErrorReply> {
-        let end = self.elements.len().min(self.numbers.len() + STEP_ELEMENTS);
-        for at in self.numbers.len()..end {
-            let number = number(self.elements.get(at)).ok_or(errors::SORT_WEIGHTS)?;
-            self.numbers.push(number);
+    /// It is too much, or no number.
+    fn weigh(&mut self, call: &mut ShardCall<'_>) -> Result<bool, ErrorReply> {
+        let (named, mut key) = (self.named().cloned(), Vec::new());
+        let begun = match named {
+            Some(_) => self.weights.len(),
+            None => self.numbers.len(),
+        };
+        let (mut place, before) = (place(call), self.weights.bytes());
+        for at in (begun..self.elements.len()).take(STEP_ELEMENTS) {
+            let element = self.elements.get(at);
+            let weight = match &named {
+                Some(pattern) => {
+                    let weights = &mut self.weights;
+                    pattern.name(element.unwrap_or_default(), &mut key);
+                    place.value(&key, pattern.field(), |value| weights.push(value));
+                    weights.check_beside(self.elements.bytes())?;
+                    weights.get(at)
+                }
+                None => element,
+            };
+            if !self.options.is_alphabetic {
+                self.numbers
+                    .push(number(weight).ok_or(errors::SORT_WEIGHTS)?);
+            }
+            if self.weights.bytes() - before > STEP_BYTES {
+                break;
+            }
         }
-        Ok(end == self.elements.len())
+        Ok(self.elements.len() == self.numbers.len().max(self.weights.len()))
     }
 
     /// All are in order: what is wanted of them is shown or stored.
@@ -208,38 +245,48 @@ impl InSteps {
     }
 }
 
-/// What is answered for an element.
-fn values<'e>(
-    options: &Options,
-    element: Option<&'e [u8]>,
-    mut show: impl FnMut(Option<&'e [u8]>) -> CommandResult,
-) -> CommandResult {
-    if options.gets.is_empty() {
-        return show(Some(element.unwrap_or_default()));
+/// Where values are read.
+fn place<'a>(call: &'a mut ShardCall<'_>) -> Place<'a> {
+    Place {
+        shard: &mut *call.shard,
+        stats: &mut *call.stats,
+        db: call.db,
+        access: call.access,
     }
-    options.gets.iter().try_for_each(|get| match get {
-        Pattern::Element => show(element),
-        Pattern::Nothing => show(None),
-        Pattern::Key(_) => unreachable!("no pattern names other keys"),
-    })
 }
 
-/// Shows more of what is in order; whether that is all.
-fn show(
+/// Takes what is answered for the next elements in order, as many as one step takes.
+///
+/// # Errors
+/// That of `take`.
+fn take_values(
+    call: &mut ShardCall<'_>,
     (elements, options): (&Texts, &Options),
     (order, next): (&[usize], &mut usize),
-    (shown, protocol): (&mut Pieces, Protocol),
-) -> Result<bool, ErrorReply> {
+    take: &mut dyn FnMut(Option<&[u8]>) -> CommandResult,
+) -> CommandResult {
+    let (mut place, mut bytes) = (place(call), 0);
     for &at in order[*next..].iter().take(STEP_ELEMENTS) {
-        values(options, elements.get(at), |value| {
-            shown.add(protocol, |reply| match value {
-                Some(value) => reply.bulk(value),
-                None => reply.null(),
-            })
-        })?;
+        let mut taken = Ok(());
+        let mut take = |value: Option<&[u8]>| {
+            bytes += value.map_or(0, <[u8]>::len);
+            if taken.is_ok() {
+                taken = take(value);
+            }
+        };
+        if options.gets.is_empty() {
+            take(Some(elements.get(at).unwrap_or_default()));
+        }
+        for get in &options.gets {
+            place.get(elements, at, get, &mut take);
+        }
+        taken?;
         *next += 1;
+        if bytes > STEP_BYTES {
+            break;
+        }
     }
-    Ok(*next == order.len())
+    Ok(())
 }
 
 impl Steps for InSteps {
@@ -254,14 +301,17 @@ impl Steps for InSteps {
                 };
             }
             Stage::Weigh => {
-                if self.weigh()? {
+                if self.weigh(call)? {
                     self.stage = Stage::Sort(Sorting::new(self.elements.len()));
                 }
             }
             Stage::Sort(sorting) => {
-                let weights = match self.numbers.is_empty() {
-                    true => Weights::Texts(&self.elements),
-                    false => Weights::Numbers(&self.numbers, &self.elements),
+                let weights = match self.weights.len() {
+                    _ if !self.numbers.is_empty() => {
+                        Weights::Numbers(&self.numbers, &self.elements)
+                    }
+                    0 => Weights::Texts(&self.elements),
+                    _ => Weights::Texts(&self.weights),
                 };
                 let is_descending = self.options.is_descending;
                 if sorting.step(|one, other| weights.compare((one, other), is_descending)) {
@@ -271,7 +321,13 @@ impl Steps for InSteps {
             }
             Stage::Show { order, next, shown } => {
                 let of = (&self.elements, &self.options);
-                if show(of, (order, next), (shown, protocol))? {
+                take_values(call, of, (order, next), &mut |value| {
+                    shown.add(protocol, |reply| match value {
+                        Some(value) => reply.bulk(value),
+                        None => reply.null(),
+                    })
+                })?;
+                if *next == order.len() {
                     let shown = std::mem::take(shown);
                     let count = shown.count();
                     let pieces = shown.into_reply(protocol, |reply| reply.array(count));
@@ -285,15 +341,17 @@ impl Steps for InSteps {
                 at,
             } => {
                 let (gathered, at) = (*gathered, *at);
-                for &element in order[*next..].iter().take(STEP_ELEMENTS) {
-                    let element = self.elements.get(element);
-                    let stored = values(&self.options, element, |value| {
-                        let value = value.unwrap_or_default();
-                        Ok(call.shard.push_loose(gathered, value)?)
-                    });
-                    drop_if_failed(call.shard, gathered, stored)?;
-                    *next += 1;
-                }
+                let mut values = Texts::default();
+                let of = (&self.elements, &self.options);
+                let stored = take_values(call, of, (order, next), &mut |value| {
+                    values.push(value);
+                    values.check_beside(self.elements.bytes())
+                });
+                let stored = stored.and_then(|()| {
+                    let mut values = values.iter().map(Option::unwrap_or_default);
+                    values.try_for_each(|value| Ok(call.shard.push_loose(gathered, value)?))
+                });
+                drop_if_failed(call.shard, gathered, stored)?;
                 if *next == order.len() {
                     let key = call.key(at);
                     let count = remove_or_put(call.shard, call.db, key, gathered)?;
@@ -312,7 +370,8 @@ impl Steps for InSteps {
             Stage::Show { order, shown, .. } => size_of_val(&order[..]) + shown.held_bytes(),
             Stage::Store { order, .. } => size_of_val(&order[..]),
         };
-        self.elements.held_bytes() + size_of_val(&self.numbers[..]) + more
+        let texts = self.elements.held_bytes() + self.weights.held_bytes();
+        texts + size_of_val(&self.numbers[..]) + more
     }
 
     fn abandon(&mut self, shard: &mut Shard) {
@@ -380,7 +439,7 @@ mod tests {
     }
 
     #[test]
-    fn few_elements_and_those_that_other_keys_order_are_sorted_at_once() {
+    fn few_elements_are_sorted_at_once_unless_they_are_large() {
         let mut few = bench(1000);
         for line in LINES {
             let at_once = few.run(line);
@@ -388,17 +447,57 @@ mod tests {
             assert_eq!(few.run_in_steps(line, &mut |_, _| steps += 1), at_once);
             assert_eq!(steps, 0, "{line}");
         }
-        let mut bench = bench(5000);
-        let mut steps = 0;
-        bench.run("SET w10 -1");
-        for line in [
-            "SORT l BY w* LIMIT 0 1",
-            "SORT l GET w* LIMIT 0 1",
-            "SORT l BY nosort LIMIT 0 5",
-        ] {
-            bench.run_in_steps(line, &mut |_, _| steps += 1);
+        let large = "x".repeat(2000);
+        for n in 0..500 {
+            few.run(&format!("RPUSH large {large}{n}"));
         }
-        assert_eq!(steps, 0);
+        let (at_once, mut steps) = (few.run("SORT large ALPHA DESC"), 0);
+        let in_steps = few.run_in_steps("SORT large ALPHA DESC", &mut |_, _| steps += 1);
+        assert!(in_steps == at_once);
+        assert!(steps > 20, "{steps}");
+        few.run_in_steps("SORT l BY nosort LIMIT 0 5", &mut |_, _| unreachable!());
+    }
+
+    #[test]
+    fn what_other_keys_hold_is_looked_up_in_steps() {
+        let mut bench = bench(3000);
+        for n in 0..2000 {
+            bench.run(&format!("SET w{n} {}", n * 31 % 2000));
+            bench.run(&format!("HSET h{n} f {}", n * 17 % 2000));
+        }
+        for line in [
+            "SORT l BY w*",
+            "SORT l BY w* DESC ALPHA",
+            "SORT l BY h*->f GET # GET w*",
+            "SORT s BY h*->f LIMIT 10 2000 GET h*->f",
+            "SORT l GET w* GET none GET h*->f ALPHA",
+            "SORT l BY nosort GET w*",
+            "SORT_RO z BY none* GET w*",
+            "SORT l BY w* GET h*->f STORE d",
+            "SORT l BY w* LIMIT 0 1",
+        ] {
+            let at_once = bench.run(line);
+            let stored = bench.run("LRANGE d 0 -1");
+            let mut steps = 0;
+            let in_steps = bench.run_in_steps(line, &mut |_, _| steps += 1);
+            assert!(at_once == in_steps, "{line}");
+            assert!(bench.run("LRANGE d 0 -1") == stored, "{line}");
+            assert!(steps > 5, "{line}: {steps}");
+        }
+        bench.run("SET w1 x");
+        let fault = "ERR One or more scores can't be converted into double";
+        assert_eq!(bench.run("SORT l BY w*"), fault);
+    }
+
+    #[test]
+    fn a_step_takes_few_of_large_values() {
+        let mut bench = bench(600);
+        bench.run(&format!("SET large {}", "x".repeat(100_000)));
+        let mut steps = 0;
+        let words = " e".repeat(300);
+        bench.run(&format!("RPUSH same{words}"));
+        bench.run_in_steps("SORT same BY nosort GET larg*", &mut |_, _| steps += 1);
+        assert!(steps > 300, "{steps}");
     }
 
     #[test]

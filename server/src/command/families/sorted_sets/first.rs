@@ -7,7 +7,7 @@ use crate::command::families::first::{Popped, Wanted, Wanting};
 use crate::command::families::timeout;
 use crate::command::{
     Args, Attempted, Blocking, Category, CommandSpec, Flags, Group, KeyFlags, KeySpec, Keys,
-    Rounds, Run, ShardCall, Spread, Turn,
+    Rounds, Run, ShardCall, Spread, Steps, Turn,
 };
 use crate::resp::errors::CommandResult;
 use crate::resp::{ErrorReply, Reply};
@@ -22,11 +22,13 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         since: "7.0.0",
         syntax: "numkeys key [key ...] <MIN | MAX> [COUNT count]",
         summary: "Takes members of the first of several sorted sets that there is, and returns them.",
-        complexity: SEVERAL,
+        complexity: "O(K)+O(M*log(N)) where K is the number of keys, N that of members of the sorted set, and M that of those returned. In one \
+                     step if the keys are on several cores.",
         run: Run::FanOut {
             together: zmpop,
             spread: Spread::Rounds(zmpop_across),
         },
+        steps: Some(|call| SortedSet::several(&call.args, 1)?.begin_or_null(call)),
         ..FIRST
     },
     CommandSpec {
@@ -79,7 +81,8 @@ const POPPED: KeyFlags = KeyFlags::RW.access().delete();
 const BZPOP_KEYS: Keys = Keys::of(&[KeySpec::at(1, POPPED).to(-2)]);
 const BZMPOP_KEYS: Keys = Keys::of(&[KeySpec::at(2, POPPED).counted()]);
 
-const SEVERAL: &str = "O(K)+O(M*log(N)) where K is the number of keys, N that of members of the sorted set, and M that of those returned.";
+const SEVERAL: &str = "O(K)+O(M*log(N)) where K is the number of keys, N that of members of the sorted set, and M that of those returned. In one \
+                       step.";
 
 const FIRST: CommandSpec = CommandSpec {
     flags: Flags::WRITE,
@@ -142,6 +145,14 @@ impl Popped for SortedSets {
         reply.array(len);
         reply.bulk(key.bytes());
         pop::pop_many(shard, db, key, what, reply)
+    }
+
+    fn begin_steps(
+        call: &mut ShardCall<'_>,
+        at: usize,
+        what: (End, u64),
+    ) -> Result<Option<Box<dyn Steps>>, ErrorReply> {
+        pop::begin_steps(call, at, what, true)
     }
 }
 

@@ -12,7 +12,7 @@
 //! | `operations` | `ZUNION`, `ZINTER`, `ZDIFF`, those that store, `ZINTERCARD`: by [`crate::command::families::combine`] |
 //! | `random`, `scan` | `ZRANDMEMBER`, `ZSCAN` |
 //!
-//! A sorted set that has become empty is gone. A score is never −0: Redis keeps that in large sets and makes 0 of it in small ones.
+//! A sorted set that has become empty is gone. A small one makes 0 of a score of −0, a large one keeps it, as in Redis.
 
 pub(super) mod add;
 mod first;
@@ -82,6 +82,12 @@ pub(super) fn close_told(set: SortedSetMut<'_>, has_changed: bool, event: Event)
     }
 }
 
+/// Removes a sorted set whose members, so many, all go, and tells `event`: as one, whatever they take.
+pub(super) fn remove_all(shard: &mut Shard, (db, key): (DbIndex, Key<'_>), len: u64, event: Event) {
+    shard.remove_told(db, key, &[event, Event::Del]);
+    shard.journal().count_as(1, len);
+}
+
 /// What is shown of a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::command::families) enum Parts {
@@ -134,10 +140,4 @@ pub(super) fn write_member(reply: &mut Reply<'_>, member: &Member<'_>) {
 #[inline]
 pub(super) fn write_score(reply: &mut Reply<'_>, score: f64) {
     reply.double_text(DoubleText::of(score).as_str());
-}
-
-/// A score as it is kept: not −0.
-#[inline]
-pub(super) fn kept(score: f64) -> f64 {
-    score + 0.0
 }

@@ -3,7 +3,7 @@
 use larder_engine::{Event, SortedSetRef};
 
 use super::selection::Range;
-use super::{WRITING, close_told};
+use super::{WRITING, close_told, remove_all};
 use crate::command::families::near::begins_part;
 use crate::command::families::pieces::AtOnce;
 use crate::command::{
@@ -112,6 +112,16 @@ fn remove_range(
         .as_ref()
         .map(|set: SortedSetRef<'_>| range.ranks_in(set));
     let ranks = ranks.filter(|ranks| !ranks.is_empty());
+    if let Some(ranks) = &ranks
+        && ranks.end - ranks.start == set.len()
+        && set.len() > 1
+    {
+        let len = set.len();
+        set.close(&[]);
+        remove_all(call.shard, (call.db, key), len, event);
+        call.reply.count(len);
+        return Ok(None);
+    }
     if let Some(ranks) = &ranks
         && at_once == AtOnce::Little
         && ranks.end - ranks.start > STEP_MEMBERS
@@ -264,16 +274,26 @@ mod tests {
     }
 
     #[test]
-    fn a_range_that_is_all_takes_the_key_along_whatever_it_takes() {
+    fn a_range_that_is_all_goes_at_once_with_its_key() {
         let words: String = (0..2000).map(|n| format!(" {n} {n}")).collect();
-        for deadline in [false, true] {
-            let mut bench = Bench::new();
-            bench.run(&format!("ZADD z{words}"));
-            if deadline {
-                bench.run("PEXPIRE z 10");
-            }
-            assert_eq!(bench.run_ending("ZREMRANGEBYRANK z 0 -1", 10), "2000");
-            bench.check(&[("EXISTS z", "0")]);
-        }
+        let mut bench = Bench::new();
+        bench.run(&format!("ZADD z{words}"));
+        let mut steps = 0;
+        let reply = bench.run_in_steps("ZREMRANGEBYSCORE z 0 2000", &mut |_, _| steps += 1);
+        assert_eq!((&reply[..], steps), ("2000", 0));
+        assert_eq!(bench.changes(), 4000);
+        bench.check(&[("EXISTS z", "0")]);
+        let expected = ["zadd z", "zremrangebyscore z", "del z"];
+        assert_eq!(bench.events(), expected);
+    }
+
+    #[test]
+    fn a_key_that_ends_while_its_members_go_has_lost_them_all() {
+        let words: String = (0..2000).map(|n| format!(" {n} {n}")).collect();
+        let mut bench = Bench::new();
+        bench.run(&format!("ZADD z{words}"));
+        bench.run("PEXPIRE z 10");
+        assert_eq!(bench.run_ending("ZREMRANGEBYRANK z 0 -2", 10), "1999");
+        bench.check(&[("EXISTS z", "0")]);
     }
 }

@@ -61,7 +61,7 @@ pub(in crate::command::families) fn store(
 }
 
 /// How chosen members are gathered: none comes twice.
-pub(super) const GATHERING: Gathering = Gathering::STORED;
+pub(in crate::command::families) const GATHERING: Gathering = Gathering::STORED;
 
 /// A command that chooses members of a key on one core and stores them at a key of another.
 #[derive(Debug)]

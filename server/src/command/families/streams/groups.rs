@@ -1,10 +1,13 @@
 //! `XGROUP`: groups and their consumers come, change and go.
 
+use std::ops::ControlFlow;
+
 use larder_engine::{Event, StreamChange, StreamId, StreamMut};
 
 use super::{WRITING, ids};
+use crate::command::families::pieces::AtOnce;
 use crate::command::{
-    Args, Category, CommandSpec, Flags, Group, KeyFlags, KeySpec, Keys, Run, ShardCall,
+    Args, Category, CommandSpec, Flags, Group, KeyFlags, KeySpec, Keys, Run, ShardCall, Step, Steps,
 };
 use crate::resp::ErrorReply;
 use crate::resp::errors::{self as all_errors, CommandResult, streams as errors};
@@ -45,8 +48,9 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[CommandSpec {
             keys: Keys::of(&[KeySpec::at(2, KeyFlags::RW.delete())]),
             syntax: "key group consumer",
             summary: "Deletes a consumer of a group, and what it has pending.",
-            complexity: "O(N*log(M)) where N is the number of entries it has pending, and M of all its group has, in one step.",
-            run: Run::OnShard(delete_consumer),
+            complexity: "O(N*log(M)) where N is the number of entries it has pending, and M of all its group has.",
+            run: Run::OnShard(|call| delete_consumer(call, AtOnce::All).map(drop)),
+            steps: Some(|call| delete_consumer(call, AtOnce::Little)),
             ..WRITING
         },
         CommandSpec {
@@ -55,7 +59,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[CommandSpec {
             keys: Keys::of(&[KeySpec::at(2, KeyFlags::RW.delete())]),
             syntax: "key group",
             summary: "Deletes a group of a stream.",
-            complexity: "O(N) where N is the number of consumers; what is pending is freed in slices.",
+            complexity: "O(1); what it had is freed in slices.",
             run: Run::OnShard(destroy),
             ..WRITING
         },
@@ -270,18 +274,129 @@ fn create_consumer(call: &mut ShardCall<'_>) -> CommandResult {
     Ok(())
 }
 
-fn delete_consumer(call: &mut ShardCall<'_>) -> CommandResult {
+/// Entries that are released in one step of several.
+const STEP_ENTRIES: u64 = 512;
+
+fn delete_consumer(
+    call: &mut ShardCall<'_>,
+    at_once: AtOnce,
+) -> Result<Option<Box<dyn Steps>>, ErrorReply> {
+    let mut steps: Option<Box<dyn Steps>> = None;
     let pending = change(call, &[Event::XGroupDelConsumer], |args, stream| {
         needs_group(args, stream)?;
-        let (group, consumer) = (args.at(3), args.at(4));
-        let view = stream.as_ref().and_then(|view| view.group(group));
-        let known = view.and_then(|group| group.consumer(consumer));
-        let pending = known.map(|known| known.pending_len);
-        if pending.is_some() {
-            stream.change(&StreamChange::ConsumerGone { group, consumer })?;
+        let pending = pending_with(stream, (args.at(3), args.at(4)));
+        match pending {
+            Some(pending) if at_once == AtOnce::Little && pending > STEP_ENTRIES => {
+                steps = Some(Box::new(DeletingConsumer { pending }));
+                return Ok((pending, false));
+            }
+            Some(_) => remove_consumer(args, stream)?,
+            None => {}
         }
         Ok((pending.unwrap_or(0), pending.is_some()))
     })?;
-    call.reply.count(pending);
+    if steps.is_none() {
+        call.reply.count(pending);
+    }
+    Ok(steps)
+}
+
+/// How many entries are pending with a consumer, if there is one.
+fn pending_with(stream: &StreamMut<'_>, (group, consumer): (&[u8], &[u8])) -> Option<u64> {
+    let group = stream.as_ref()?.group(group)?;
+    Some(group.consumer(consumer)?.pending_len)
+}
+
+fn remove_consumer(args: &Args<'_>, stream: &mut StreamMut<'_>) -> CommandResult {
+    let (group, consumer) = (args.at(3), args.at(4));
+    stream.change(&StreamChange::ConsumerGone { group, consumer })?;
     Ok(())
+}
+
+/// A consumer that goes in steps, since much is pending with it: the stream is locked.
+#[derive(Debug)]
+struct DeletingConsumer {
+    /// How many entries were pending with it.
+    pending: u64,
+}
+
+impl Steps for DeletingConsumer {
+    fn next(&mut self, call: &mut ShardCall<'_>) -> Result<Step, ErrorReply> {
+        let goes_on = change(call, &[Event::XGroupDelConsumer], |args, stream| {
+            let (group, consumer) = (args.at(3), args.at(4));
+            // The stream may have reached its deadline.
+            let Some(left) = pending_with(stream, (group, consumer)) else {
+                return Ok((false, false));
+            };
+            if left <= STEP_ENTRIES {
+                remove_consumer(args, stream)?;
+                return Ok((false, true));
+            }
+            let last = last_of_step(stream, (group, consumer));
+            stream.change(&StreamChange::Released {
+                group,
+                consumer,
+                last,
+            })?;
+            Ok((true, false))
+        })?;
+        if goes_on {
+            return Ok(Step::More);
+        }
+        call.reply.count(self.pending);
+        Ok(Step::Done)
+    }
+
+    fn held_bytes(&self) -> usize {
+        0
+    }
+}
+
+/// The last entry that a step releases.
+fn last_of_step(stream: &StreamMut<'_>, (group, consumer): (&[u8], &[u8])) -> StreamId {
+    let (mut last, mut count) = (StreamId::MIN, 0);
+    if let Some(group) = stream.as_ref().and_then(|view| view.group(group)) {
+        group.walk_own(consumer, StreamId::MIN, &mut |pending| {
+            (last, count) = (pending.id, count + 1);
+            match count < STEP_ENTRIES {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            }
+        });
+    }
+    last
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::command::families::testing::Bench;
+
+    #[test]
+    fn a_consumer_with_much_pending_goes_in_steps() {
+        for in_steps in [true, false] {
+            let mut bench = Bench::new();
+            for number in 1..=3000 {
+                bench.run(&format!("XADD s {number} a {number}"));
+            }
+            bench.run("XGROUP CREATE s g 0");
+            bench.run("XREADGROUP GROUP g one COUNT 2000 STREAMS s >");
+            bench.run("XREADGROUP GROUP g two STREAMS s >");
+            let line = "XGROUP DELCONSUMER s g one";
+            let (before, mut steps) = (bench.changes(), 0);
+            let reply = match in_steps {
+                true => bench.run_in_steps(line, &mut |_, _| steps += 1),
+                false => bench.run(line),
+            };
+            assert_eq!((&reply[..], steps), ("2000", if in_steps { 4 } else { 0 }));
+            assert_eq!(bench.changes(), before + 1);
+            bench.check(&[
+                (
+                    "XPENDING s g",
+                    "[1000, \"2001-0\", \"3000-0\", [[\"two\", \"1000\"]]]",
+                ),
+                ("XGROUP DELCONSUMER s g one", "0"),
+            ]);
+            bench.shard.check();
+        }
+    }
 }

@@ -55,7 +55,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[CommandSpec {
             arity: -3,
             syntax: "key [FULL [COUNT count]]",
             summary: "Tells of a stream.",
-            complexity: "O(log(N)), where N is the number of entries; with FULL O(M) more, where M is the number of entries, groups and consumers told of.",
+            complexity: "O(log(N)), where N is the number of entries; with FULL O(M) more, where M is the number of entries, groups and consumers told of, in one step.",
             run: Run::OnShard(stream),
             ..TELLING
         },
@@ -197,7 +197,8 @@ fn show_marks(stream: &StreamRef<'_>, reply: &mut Reply<'_>) {
     reply.text("radix-tree-keys");
     reply.count(leaves);
     reply.text("radix-tree-nodes");
-    reply.count(nodes);
+    // A radix tree has a root, whether there is anything in it or not.
+    reply.count(nodes.max(1));
     reply.text("last-generated-id");
     ids::show(reply, marks.last_id);
     reply.text("max-deleted-entry-id");

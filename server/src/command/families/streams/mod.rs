@@ -2,16 +2,18 @@
 //!
 //! | file | commands |
 //! |---|---|
-//! | `write` | `XADD`, `XTRIM`, `XDEL`, `XDELEX`, `XSETID`, `XCFGSET`, `XIDMPRECORD` |
+//! | `write` | `XADD`, `XTRIM`, `XSETID`, `XCFGSET`, `XIDMPRECORD` |
+//! | `delete` | `XDEL`, `XDELEX`, `XACK`, `XACKDEL` |
 //! | `range` | `XLEN`, `XRANGE`, `XREVRANGE`; how entries are shown |
 //! | `read` | `XREAD`, `XREADGROUP` |
 //! | `groups` | `XGROUP` |
-//! | `pending` | `XACK`, `XACKDEL`, `XPENDING`, `XCLAIM`, `XAUTOCLAIM` |
+//! | `pending` | `XPENDING`, `XCLAIM`, `XAUTOCLAIM` |
 //! | `info` | `XINFO` |
 //!
 //! Ids are read and written in `ids`, what is trimmed or deleted is said in `trimming`, and `message_hash` tells messages apart. A stream
 //! without entries stays.
 
+mod delete;
 mod groups;
 mod ids;
 mod info;

@@ -1,15 +1,15 @@
-//! What is pending: `XACK`, `XACKDEL`, `XPENDING`, `XCLAIM` and `XAUTOCLAIM`.
+//! What is pending: `XPENDING`, `XCLAIM` and `XAUTOCLAIM`, and the specs of `XACK` and `XACKDEL`, which `delete` does.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 
 use larder_engine::{
-    Event, GroupRef, PendingRef, StreamChange, StreamId, StreamMut, StreamRef, UnixMillis,
+    Event, GivenEntries, GroupProgress, GroupRef, PendingRef, StreamChange, StreamId, StreamMut,
+    StreamRef, UnixMillis,
 };
 
-use super::trimming::Chosen;
-use super::write::{self, DELETED, NOT_THERE, STILL_REFERENCED};
-use super::{CHANGED_KEY, READING, WRITING, change, ids, range, read};
+use super::{CHANGED_KEY, READING, WRITING, change, delete, ids, range, read};
+use crate::command::families::pieces::AtOnce;
 use crate::command::{Args, CommandSpec, Flags, KeyFlags, KeySpec, Keys, Run, ShardCall};
 use crate::resp::errors::{self as all_errors, CommandResult, streams as errors};
 use crate::resp::{ErrorReply, Reply};
@@ -24,7 +24,8 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         syntax: "key group id [id ...]",
         summary: "Acknowledges entries that a group has pending, and returns how many there were.",
         complexity: "O(log(N)) for each id, where N is the number of entries pending.",
-        run: Run::OnShard(xack),
+        run: Run::OnShard(|call| delete::xack(call, AtOnce::All).map(drop)),
+        steps: Some(|call| delete::xack(call, AtOnce::Little)),
         ..WRITING
     },
     CommandSpec {
@@ -36,7 +37,8 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         syntax: "key group [KEEPREF | DELREF | ACKED] IDS numids id [id ...]",
         summary: "Acknowledges entries that a group has pending, and deletes them.",
         complexity: "O(log(N)) for each id, where N is the number of entries.",
-        run: Run::OnShard(xackdel),
+        run: Run::OnShard(|call| delete::xackdel(call, AtOnce::All).map(drop)),
+        steps: Some(|call| delete::xackdel(call, AtOnce::Little)),
         ..WRITING
     },
     CommandSpec {
@@ -45,7 +47,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         tips: &["nondeterministic_output"],
         syntax: "key group [[IDLE min-idle-time] start end count [consumer]]",
         summary: "Returns what a group has pending.",
-        complexity: "O(log(N)+M) where N is the number of entries pending, and M of those looked at.",
+        complexity: "O(log(N)+M) where N is the number of entries pending, and M of those looked at, in one step.",
         run: Run::OnShard(xpending),
         ..READING
     },
@@ -57,7 +59,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         tips: &["nondeterministic_output"],
         syntax: "key group consumer min-idle-time id [id ...] [IDLE ms] [TIME unix-time-milliseconds] [RETRYCOUNT count] [FORCE] [JUSTID] [LASTID lastid]",
         summary: "Makes entries that are pending those of another consumer.",
-        complexity: "O(log(N)) for each id, where N is the number of entries pending.",
+        complexity: "O(log(N)) for each id, where N is the number of entries pending, in one step.",
         run: Run::OnShard(xclaim),
         ..WRITING
     },
@@ -70,7 +72,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         since: "6.2.0",
         syntax: "key group consumer min-idle-time start [COUNT count] [JUSTID]",
         summary: "Makes entries that have been pending for long those of another consumer.",
-        complexity: "O(log(N)) for each entry looked at, where N is the number of entries pending.",
+        complexity: "O(log(N)) for each entry looked at, where N is the number of entries pending, in one step.",
         run: Run::OnShard(xautoclaim),
         ..WRITING
     },
@@ -81,90 +83,6 @@ const AUTOCLAIM_COUNT: i64 = 100;
 const AUTOCLAIM_LOOKS: u64 = 10;
 /// The most that Redis has memory for.
 const AUTOCLAIM_COUNT_MAX: i64 = i64::MAX / 16;
-
-fn xack(call: &mut ShardCall<'_>) -> CommandResult {
-    let key = call.key(1);
-    let group = call.args.at(2);
-    let mut stream = change(call.shard, call.stats, (call.db, key))?;
-    let is_there = stream
-        .as_ref()
-        .is_some_and(|view| view.group(group).is_some());
-    let acknowledged = match is_there {
-        true => ids::all(call.args.iter_from(3)).and_then(|ids| {
-            let mut acknowledged = 0;
-            for id in ids {
-                acknowledged += u64::from(acknowledge(&mut stream, group, id)?);
-            }
-            Ok(acknowledged)
-        }),
-        false => Ok(0),
-    };
-    stream.close(*acknowledged.as_ref().unwrap_or(&0), &[]);
-    call.reply.count(acknowledged?);
-    Ok(())
-}
-
-/// Acknowledges an entry; whether it was pending.
-fn acknowledge(stream: &mut StreamMut<'_>, group: &[u8], id: StreamId) -> Result<bool, ErrorReply> {
-    let view = stream.as_ref().and_then(|view| view.group(group));
-    let is_pending = view.is_some_and(|group| group.pending(id).is_some());
-    if is_pending {
-        stream.change(&StreamChange::Acknowledged { group, id })?;
-    }
-    Ok(is_pending)
-}
-
-fn xackdel(call: &mut ShardCall<'_>) -> CommandResult {
-    let key = call.key(1);
-    let group = call.args.at(2);
-    let mut stream = change(call.shard, call.stats, (call.db, key))?;
-    let is_there = stream
-        .as_ref()
-        .is_some_and(|view| view.group(group).is_some());
-    let parsed = Chosen::parse(&call.args, 3).and_then(|chosen| {
-        let args = chosen.ids.clone().map(|at| call.args.at(at));
-        let ids = match is_there {
-            true => ids::all(args)?,
-            false => vec![StreamId::MIN; args.len()],
-        };
-        Ok((chosen, ids))
-    });
-    let (chosen, ids) = match parsed {
-        Ok(parsed) => parsed,
-        Err(error) => {
-            stream.close(0, &[]);
-            return Err(error);
-        }
-    };
-    call.reply.array(ids.len());
-    let (mut acknowledged, mut deleted) = (0, 0);
-    for id in ids {
-        let outcome = match is_there {
-            true => acknowledge(&mut stream, group, id),
-            false => Ok(false),
-        };
-        let outcome = outcome.and_then(|is_pending| match is_pending {
-            true => write::delete(&mut stream, id, chosen.references).map(Some),
-            false => Ok(None),
-        });
-        let outcome = match outcome {
-            Ok(outcome) => outcome,
-            Err(error) => {
-                write::close_deleted(stream, deleted, acknowledged);
-                return Err(error);
-            }
-        };
-        acknowledged += u64::from(outcome.is_some());
-        deleted += u64::from(matches!(outcome, Some((_, true))));
-        call.reply.integer(match outcome {
-            None => NOT_THERE,
-            Some((true, _)) => DELETED,
-            Some((false, _)) => STILL_REFERENCED,
-        });
-    }
-    write::close_deleted(stream, deleted, acknowledged);
-    Ok(())
-}
 
 /// Which of what is pending is wanted.
 #[derive(Debug)]
@@ -241,6 +159,10 @@ fn xpending(call: &mut ShardCall<'_>) -> CommandResult {
         ControlFlow::Continue(())
     };
     match wanted.consumer {
+        None if wanted.min_idle > 0 => {
+            let until = UnixMillis(now.0.saturating_sub(wanted.min_idle));
+            group.walk_pending_since((wanted.start, until), show);
+        }
         None => group.walk_pending(wanted.start, show),
         Some(consumer) => group.walk_own(consumer, wanted.start, show),
     }
@@ -306,29 +228,6 @@ enum Fate {
 type Delivered = (UnixMillis, u64);
 
 impl Claim<'_> {
-    /// The consumer is heard of; whether it is a new one.
-    fn see_consumer(&self, stream: &mut StreamMut<'_>) -> Result<bool, ErrorReply> {
-        let view = stream.as_ref().and_then(|view| view.group(self.group));
-        let known = view.and_then(|group| group.consumer(self.consumer));
-        let (is_new, active_at) = (known.is_none(), known.and_then(|known| known.active_at));
-        self.note_consumer(stream, active_at)?;
-        Ok(is_new)
-    }
-
-    fn note_consumer(
-        &self,
-        stream: &mut StreamMut<'_>,
-        active_at: Option<UnixMillis>,
-    ) -> Result<(), ErrorReply> {
-        stream.change(&StreamChange::Consumer {
-            group: self.group,
-            consumer: self.consumer,
-            seen_at: self.now,
-            active_at,
-        })?;
-        Ok(())
-    }
-
     /// What becomes of an entry, which is shown if it is claimed. Nothing is changed.
     fn fate(
         &self,
@@ -361,37 +260,45 @@ impl Claim<'_> {
         Fate::Claimed(self.deliveries.unwrap_or(once_more))
     }
 
-    /// Does what has been found of entries, those that stay among them, and notes the consumer.
+    /// Does what has been found of entries, those that stay among them, and notes that the consumer was heard of, and how far the group has come.
     fn settle(
         &self,
         stream: &mut StreamMut<'_>,
         fates: &[(StreamId, Fate)],
+        progress: GroupProgress,
     ) -> Result<Done, ErrorReply> {
-        let is_new = self.see_consumer(stream)?;
-        let (mut changes, mut claims) = (0, false);
-        for &(id, fate) in fates {
-            let change = match fate {
-                Fate::Stays => continue,
-                Fate::Gone => StreamChange::Acknowledged {
-                    group: self.group,
-                    id,
-                },
-                Fate::Claimed(deliveries) => StreamChange::Pending {
-                    group: self.group,
-                    consumer: self.consumer,
-                    id,
-                    delivered_at: self.delivered_at,
-                    deliveries,
-                },
-            };
-            stream.change(&change)?;
-            changes += 1;
-            claims |= matches!(fate, Fate::Claimed(_));
+        let view = stream.as_ref().and_then(|view| view.group(self.group));
+        let is_new = view.is_some_and(|group| group.consumer(self.consumer).is_none());
+        // Of one that is named again, what it has come to last.
+        let last: BTreeMap<StreamId, Fate> = fates.iter().copied().collect();
+        let mut entries = GivenEntries::default();
+        let mut gone = Vec::new();
+        for (&id, &fate) in &last {
+            match fate {
+                Fate::Stays => {}
+                Fate::Gone => gone.push(id),
+                Fate::Claimed(deliveries) => entries.push(id, deliveries),
+            }
         }
-        if claims {
-            self.note_consumer(stream, Some(self.now))?;
+        stream.change(&StreamChange::Given {
+            group: self.group,
+            consumer: self.consumer,
+            seen_at: self.now,
+            is_active: !entries.bytes().is_empty(),
+            delivered_at: self.delivered_at,
+            last_id: progress.last_id,
+            entries_read: progress.entries_read,
+            entries: entries.bytes(),
+        })?;
+        for id in gone {
+            let group = self.group;
+            stream.change(&StreamChange::Acknowledged { group, id })?;
         }
-        Ok(Done { changes, is_new })
+        let changes = fates.iter().filter(|(_, fate)| *fate != Fate::Stays);
+        Ok(Done {
+            changes: changes.count() as u64,
+            is_new,
+        })
     }
 }
 
@@ -499,16 +406,10 @@ fn xclaim(call: &mut ShardCall<'_>) -> CommandResult {
         let view = stream.as_ref().expect("it is there");
         let group = view.group(claim.group).expect("it is there");
         let fates = show_claimed((&claim, &view, &group), ids, reply)?;
-        let progress = group.progress();
+        let mut progress = group.progress();
         let goes_on = options.last_id > progress.last_id;
-        if goes_on {
-            stream.change(&StreamChange::Group {
-                group: claim.group,
-                last_id: options.last_id,
-                entries_read: progress.entries_read,
-            })?;
-        }
-        let mut done = claim.settle(stream, &fates)?;
+        progress.last_id = progress.last_id.max(options.last_id);
+        let mut done = claim.settle(stream, &fates, progress)?;
         done.changes += u64::from(goes_on);
         Ok(done)
     })
@@ -627,5 +528,6 @@ fn claim_all(
     reply.array(gone.clone().count());
     gone.for_each(|&(id, _)| ids::show(reply, id));
     reply.check_len(begun)?;
-    claim.settle(stream, &fates)
+    let progress = group.progress();
+    claim.settle(stream, &fates, progress)
 }

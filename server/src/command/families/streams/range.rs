@@ -2,12 +2,13 @@
 
 use std::ops::ControlFlow;
 
-use larder_engine::{Direction, StreamEntry, StreamId};
+use larder_engine::{Access, Direction, StreamEntry, StreamId};
 
 use super::{READING, ids, read};
-use crate::command::{CommandSpec, Flags, KeyFlags, KeySpec, Keys, Run, ShardCall};
-use crate::resp::Reply;
+use crate::command::families::pieces::{AtOnce, InSteps, More, Shown, StepOf};
+use crate::command::{CommandSpec, Flags, KeyFlags, KeySpec, Keys, Run, ShardCall, Steps};
 use crate::resp::errors::{self, CommandResult};
+use crate::resp::{ErrorReply, Reply};
 
 /// The table.
 pub(crate) static COMMANDS: &[CommandSpec] = &[
@@ -25,14 +26,16 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         name: "xrange",
         syntax: "key start end [COUNT count]",
         summary: "Returns the entries of a stream between two ids.",
-        run: Run::OnShard(xrange),
+        run: Run::OnShard(|call| show_range(call, Direction::Up, AtOnce::All).map(drop)),
+        steps: Some(|call| show_range(call, Direction::Up, AtOnce::Little)),
         ..RANGE
     },
     CommandSpec {
         name: "xrevrange",
         syntax: "key end start [COUNT count]",
         summary: "Returns the entries of a stream between two ids, the last one first.",
-        run: Run::OnShard(xrevrange),
+        run: Run::OnShard(|call| show_range(call, Direction::Down, AtOnce::All).map(drop)),
+        steps: Some(|call| show_range(call, Direction::Down, AtOnce::Little)),
         ..RANGE
     },
 ];
@@ -50,15 +53,11 @@ fn xlen(call: &mut ShardCall<'_>) -> CommandResult {
     Ok(())
 }
 
-fn xrange(call: &mut ShardCall<'_>) -> CommandResult {
-    show_range(call, Direction::Up)
-}
-
-fn xrevrange(call: &mut ShardCall<'_>) -> CommandResult {
-    show_range(call, Direction::Down)
-}
-
-fn show_range(call: &mut ShardCall<'_>, direction: Direction) -> CommandResult {
+fn show_range(
+    call: &mut ShardCall<'_>,
+    direction: Direction,
+    at_once: AtOnce,
+) -> Result<Option<Box<dyn Steps>>, ErrorReply> {
     let (start_at, end_at) = match direction {
         Direction::Up => (2, 3),
         Direction::Down => (3, 2),
@@ -78,37 +77,96 @@ fn show_range(call: &mut ShardCall<'_>, direction: Direction) -> CommandResult {
     let found = read(call.shard, call.stats, (call.db, key, call.access))?;
     let Some(stream) = found else {
         call.reply.array(0);
-        return Ok(());
+        return Ok(None);
     };
     if count == Some(0) {
         call.reply.null_array();
-        return Ok(());
+        return Ok(None);
     }
     let most = count.unwrap_or(u64::MAX);
+    let (from, to) = match direction {
+        Direction::Up => (start, end),
+        Direction::Down => (end, start),
+    };
+    let entries = Entries {
+        direction,
+        from,
+        to,
+        left: most,
+    };
     let reply = &mut call.reply;
     let begun = reply.mark();
     let expected = most.min(stream.len()) as usize;
     let list = reply.begin_array(expected);
-    let mut shown = 0;
-    let from = match direction {
-        Direction::Up => start,
-        Direction::Down => end,
-    };
+    let (mut shown, mut goes_on) = (0, Ok(true));
     stream.walk(from, direction, &mut |entry| {
-        let is_beyond = match direction {
-            Direction::Up => entry.id > end,
-            Direction::Down => entry.id < start,
-        };
-        if is_beyond || shown == most || reply.check_len(begun).is_err() {
+        if entries.is_beyond(entry.id) || shown as u64 == most || goes_on != Ok(true) {
             return ControlFlow::Break(());
         }
         show(reply, &entry);
         shown += 1;
+        goes_on = at_once.goes_on(reply, begun, shown);
         ControlFlow::Continue(())
     });
-    reply.check_len(begun)?;
-    reply.end(list, shown as usize);
-    Ok(())
+    match goes_on? {
+        true => {
+            reply.end(list, shown);
+            Ok(None)
+        }
+        false => Ok(InSteps::begin(entries)),
+    }
+}
+
+/// Entries that are shown in steps.
+#[derive(Debug)]
+struct Entries {
+    direction: Direction,
+    /// The first that has not been shown.
+    from: StreamId,
+    /// The last that may be.
+    to: StreamId,
+    /// How many may be shown yet.
+    left: u64,
+}
+
+impl Entries {
+    fn is_beyond(&self, id: StreamId) -> bool {
+        match self.direction {
+            Direction::Up => id > self.to,
+            Direction::Down => id < self.to,
+        }
+    }
+}
+
+impl Shown for Entries {
+    fn show(
+        &mut self,
+        call: &mut ShardCall<'_>,
+        step: &mut StepOf<'_>,
+    ) -> Result<More, ErrorReply> {
+        let stream = call.shard.stream(call.db, call.key(1), Access::Peek)?;
+        let Some(stream) = stream else {
+            return Ok(More::Gone);
+        };
+        let (mut fits, mut more) = (Ok(()), More::No);
+        stream.walk(self.from, self.direction, &mut |entry| {
+            if self.is_beyond(entry.id) || self.left == 0 || fits.is_err() {
+                return ControlFlow::Break(());
+            }
+            if step.is_full() {
+                (self.from, more) = (entry.id, More::Yes);
+                return ControlFlow::Break(());
+            }
+            fits = step.add(|reply| show(reply, &entry));
+            self.left -= 1;
+            ControlFlow::Continue(())
+        });
+        fits.map(|()| more)
+    }
+
+    fn head(&self, count: usize, reply: &mut Reply<'_>) {
+        reply.array(count);
+    }
 }
 
 /// Writes an entry: its id, and its fields.

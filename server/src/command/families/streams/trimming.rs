@@ -3,11 +3,13 @@
 use std::ops::ControlFlow;
 
 use larder_engine::{
-    Direction, StoreError, StreamChange, StreamId, StreamMut, StreamRef, TrimBy, TrimTo,
+    Direction, Event, StoreError, StreamChange, StreamId, StreamMut, StreamRef, TrimBy, TrimPlan,
+    TrimTo,
 };
 
 use super::ids::{self, NewId};
-use crate::command::Args;
+use crate::command::families::pieces::AtOnce;
+use crate::command::{Args, ShardCall, Step, Steps};
 use crate::config::Config;
 use crate::resp::ErrorReply;
 use crate::resp::errors::{self as all_errors, streams as errors};
@@ -184,56 +186,149 @@ fn limit_of(config: &Config) -> u64 {
     limit.unsigned_abs()
 }
 
-/// Trims a stream that is there; how many entries went.
-pub(super) fn trim(stream: &mut StreamMut<'_>, trim: &Trim) -> Result<u64, StoreError> {
-    if trim.references != References::Keep {
-        return trim_referenced(stream, trim);
-    }
-    let plan = stream
-        .as_ref()
-        .and_then(|stream| stream.plan_trim(trim.to, trim.by));
-    let Some((last, gone)) = plan else {
-        return Ok(0);
-    };
-    let first = StreamId::MIN;
-    stream.change(&StreamChange::Trimmed { first, last })?;
-    Ok(gone)
+/// Leaves that are trimmed in one step of several, and entries that are looked at where references say what goes.
+const STEP_LEAVES: usize = 64;
+const STEP_LOOKS: usize = 512;
+
+/// A trim that is under way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Trimming {
+    trim: Trim,
+    /// Entries that went.
+    gone: u64,
+    /// Where it goes on, where references say what goes.
+    from: StreamId,
 }
 
-/// Trims entry by entry, since what goes depends on references, or they go with it.
-fn trim_referenced(stream: &mut StreamMut<'_>, trim: &Trim) -> Result<u64, StoreError> {
-    let Some(view) = stream.as_ref() else {
-        return Ok(0);
-    };
-    let (mut going, mut len) = (Vec::new(), view.len());
-    let most = match trim.by {
-        TrimBy::Leaf(most) if most > 0 => most,
-        _ => u64::MAX,
-    };
-    view.walk(StreamId::MIN, Direction::Up, &mut |entry| {
-        let is_enough = match trim.to {
-            TrimTo::Len(to) => len <= to,
-            TrimTo::Id(id) => entry.id >= id,
-        };
-        if is_enough || going.len() as u64 >= most {
-            return ControlFlow::Break(());
+impl Trimming {
+    pub(super) fn new(trim: Trim) -> Self {
+        Self {
+            trim,
+            gone: 0,
+            from: StreamId::MIN,
         }
-        if trim.references == References::Delete || !view.is_referenced(entry.id) {
-            going.push(entry.id);
-            len -= 1;
-        }
-        ControlFlow::Continue(())
-    });
-    for &id in &going {
-        if trim.references == References::Delete {
-            drop_references(stream, id)?;
-        }
-        stream.change(&StreamChange::Trimmed {
-            first: id,
-            last: id,
-        })?;
     }
-    Ok(going.len() as u64)
+
+    /// How many entries went.
+    pub(super) fn gone(&self) -> u64 {
+        self.gone
+    }
+
+    /// How many more may go, if that is limited.
+    fn left(&self) -> Option<u64> {
+        match self.trim.by {
+            TrimBy::Leaf(most) if most > 0 => Some(most - self.gone),
+            _ => None,
+        }
+    }
+
+    /// Trims a stream that is there, all of it or a little; whether there may be more to do.
+    pub(super) fn go_on(
+        &mut self,
+        stream: &mut StreamMut<'_>,
+        at_once: AtOnce,
+    ) -> Result<bool, StoreError> {
+        if self.trim.references != References::Keep {
+            return self.go_on_referenced(stream, at_once);
+        }
+        let by = match self.left() {
+            Some(0) => return Ok(false),
+            Some(left) => TrimBy::Leaf(left),
+            None => self.trim.by,
+        };
+        let most_leaves = match at_once {
+            AtOnce::All => usize::MAX,
+            AtOnce::Little => STEP_LEAVES,
+        };
+        let view = stream.as_ref();
+        let plan = view.and_then(|view| view.plan_trim(self.trim.to, by, most_leaves));
+        let Some(TrimPlan { last, gone, is_all }) = plan else {
+            return Ok(false);
+        };
+        let first = StreamId::MIN;
+        stream.change(&StreamChange::Trimmed { first, last })?;
+        self.gone += gone;
+        Ok(!is_all)
+    }
+
+    /// Trims entry by entry, since what goes depends on references, or they go with it.
+    fn go_on_referenced(
+        &mut self,
+        stream: &mut StreamMut<'_>,
+        at_once: AtOnce,
+    ) -> Result<bool, StoreError> {
+        let Some(view) = stream.as_ref() else {
+            return Ok(false);
+        };
+        let Trim { to, references, .. } = self.trim;
+        let (mut going, mut len) = (Vec::new(), view.len());
+        let most = self.left().unwrap_or(u64::MAX);
+        let (mut looks, mut next) = (0, None);
+        view.walk(self.from, Direction::Up, &mut |entry| {
+            let is_enough = match to {
+                TrimTo::Len(to) => len <= to,
+                TrimTo::Id(id) => entry.id >= id,
+            };
+            if is_enough || going.len() as u64 >= most {
+                return ControlFlow::Break(());
+            }
+            if at_once == AtOnce::Little && looks == STEP_LOOKS {
+                next = Some(entry.id);
+                return ControlFlow::Break(());
+            }
+            looks += 1;
+            if references == References::Delete || !view.is_referenced(entry.id) {
+                going.push(entry.id);
+                len -= 1;
+            }
+            ControlFlow::Continue(())
+        });
+        for &id in &going {
+            if references == References::Delete {
+                drop_references(stream, id)?;
+            }
+            stream.change(&StreamChange::Trimmed {
+                first: id,
+                last: id,
+            })?;
+            self.gone += 1;
+        }
+        self.from = next.unwrap_or(self.from);
+        Ok(next.is_some())
+    }
+
+    /// Goes on in steps, the stream being locked.
+    pub(super) fn in_steps(self) -> Option<Box<dyn Steps>> {
+        Some(Box::new(self))
+    }
+}
+
+impl Steps for Trimming {
+    fn next(&mut self, call: &mut ShardCall<'_>) -> Result<Step, ErrorReply> {
+        let key = call.key(1);
+        let mut stream = call.shard.stream_mut(call.db, key)?;
+        let before = self.gone;
+        // It may have reached its deadline.
+        let is_there = stream.is_there();
+        let goes_on = match is_there {
+            true => Trimming::go_on(self, &mut stream, AtOnce::Little),
+            false => Ok(false),
+        };
+        let changes = self.gone - before;
+        match goes_on == Ok(true) || !is_there {
+            true => stream.close(changes, &[]),
+            false => stream.close(changes, &[Event::XTrim]),
+        }
+        if goes_on? {
+            return Ok(Step::More);
+        }
+        call.reply.count(self.gone);
+        Ok(Step::Done)
+    }
+
+    fn held_bytes(&self) -> usize {
+        0
+    }
 }
 
 /// No group has an entry pending any more.
@@ -286,5 +381,53 @@ impl Chosen {
             references: references.unwrap_or_default(),
             ids: ids.ok_or(errors::IDS_MISSING)?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::command::families::testing::Bench;
+
+    /// A stream of so many entries, of whose first hundred a group has every other one pending.
+    fn bench(entries: usize) -> Bench {
+        let mut bench = Bench::new();
+        for number in 1..=entries {
+            bench.run(&format!("XADD s {number} a {number}"));
+        }
+        bench.run("XGROUP CREATE s g 0");
+        bench.run("XREADGROUP GROUP g one STREAMS s >");
+        let ids: String = (1..50).map(|number| format!(" {}", 2 * number)).collect();
+        bench.run(&format!("XACK s g{ids}"));
+        bench
+    }
+
+    #[test]
+    fn a_long_trim_goes_in_steps_and_comes_to_the_same() {
+        for (line, steps_min) in [
+            ("XTRIM s MAXLEN 7", 3),
+            ("XTRIM s MINID = 19000", 3),
+            ("XTRIM s MAXLEN ~ 7 LIMIT 15000", 3),
+            ("XTRIM s MAXLEN 10000 DELREF", 20),
+            ("XTRIM s MAXLEN 10000 ACKED", 40),
+            ("XTRIM s MAXLEN ~ 10000 LIMIT 2000 DELREF", 4),
+        ] {
+            let (mut steps, mut at_once) = (bench(20_000), bench(20_000));
+            let (mut before, mut count) = (steps.changes(), 0);
+            let reply = steps.run_in_steps(line, &mut |shard, _| {
+                let now = shard.journal().changes();
+                // Before the first of them the command itself has trimmed as much.
+                let most = if count == 0 { 2 * 64 * 100 } else { 64 * 100 };
+                assert!(now - before <= most, "{line}: {}", now - before);
+                (before, count) = (now, count + 1);
+            });
+            assert_eq!(reply, at_once.run(line), "{line}");
+            assert!(count >= steps_min - 1, "{line}: {count}");
+            assert_eq!(steps.changes(), at_once.changes(), "{line}");
+            for line in ["XLEN s", "XPENDING s g", "XINFO STREAM s"] {
+                assert_eq!(steps.run(line), at_once.run(line));
+            }
+            assert_eq!(steps.events(), at_once.events());
+            steps.shard.check();
+        }
     }
 }

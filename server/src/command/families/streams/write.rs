@@ -1,11 +1,13 @@
-//! What adds and deletes entries: `XADD`, `XTRIM`, `XDEL`, `XDELEX`, `XSETID` and `XCFGSET`.
+//! What adds and trims entries, and sets what a stream says of itself: `XADD`, `XTRIM`, `XSETID` and `XCFGSET`; the specs of `XDEL` and `XDELEX`,
+//! which `delete` does.
 
 use larder_engine::{Event, Fields, StreamChange, StreamId, StreamMut, UnixMillis};
 
 use super::ids::{self, NewId};
-use super::trimming::{self, Chosen, Of, Options, Producing, References};
-use super::{CHANGED_KEY, DELETED_KEY, WRITING, message_hash};
-use crate::command::{CommandSpec, Flags, KeyFlags, KeySpec, Keys, Run, ShardCall};
+use super::trimming::{Of, Options, Producing, Trimming};
+use super::{CHANGED_KEY, DELETED_KEY, WRITING, delete, message_hash};
+use crate::command::families::pieces::AtOnce;
+use crate::command::{CommandSpec, Flags, KeyFlags, KeySpec, Keys, Run, ShardCall, Steps};
 use crate::resp::ErrorReply;
 use crate::resp::errors::{self as all_errors, CommandResult, streams as errors};
 
@@ -20,7 +22,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         tips: &["nondeterministic_output"],
         syntax: "key [NOMKSTREAM] [KEEPREF | DELREF | ACKED] [IDMPAUTO producer | IDMP producer iid] [<MAXLEN | MINID> [= | ~] threshold [LIMIT count]] <* | id> field value [field value ...]",
         summary: "Adds an entry to a stream, and returns its id.",
-        complexity: "O(1) to add an entry, O(N) to trim N of them.",
+        complexity: "O(1) to add an entry, O(N) to trim N of them, in one step.",
         run: Run::OnShard(xadd),
         ..WRITING
     },
@@ -31,8 +33,9 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         tips: &["nondeterministic_output"],
         syntax: "key <MAXLEN | MINID> [= | ~] threshold [LIMIT count] [KEEPREF | DELREF | ACKED]",
         summary: "Deletes entries from the beginning of a stream.",
-        complexity: "O(N) where N is the number of entries deleted; they go by whole leaves, in one step.",
-        run: Run::OnShard(xtrim),
+        complexity: "O(N) where N is the number of entries deleted; by whole leaves.",
+        run: Run::OnShard(|call| xtrim(call, AtOnce::All).map(drop)),
+        steps: Some(|call| xtrim(call, AtOnce::Little)),
         ..WRITING
     },
     CommandSpec {
@@ -42,8 +45,9 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         keys: DELETED_KEY,
         syntax: "key id [id ...]",
         summary: "Deletes entries of a stream, and returns how many there were.",
-        complexity: "O(log(N)) for each entry to delete, in one step.",
-        run: Run::OnShard(xdel),
+        complexity: "O(log(N)) for each entry to delete.",
+        run: Run::OnShard(|call| delete::xdel(call, AtOnce::All).map(drop)),
+        steps: Some(|call| delete::xdel(call, AtOnce::Little)),
         ..WRITING
     },
     CommandSpec {
@@ -55,7 +59,8 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         syntax: "key [KEEPREF | DELREF | ACKED] IDS numids id [id ...]",
         summary: "Deletes entries of a stream, with what groups have of them, or if no group has any.",
         complexity: "O(log(N)) for each entry to delete.",
-        run: Run::OnShard(xdelex),
+        run: Run::OnShard(|call| delete::xdelex(call, AtOnce::All).map(drop)),
+        steps: Some(|call| delete::xdelex(call, AtOnce::Little)),
         ..WRITING
     },
     CommandSpec {
@@ -138,7 +143,7 @@ fn xadd(call: &mut ShardCall<'_>) -> CommandResult {
             return Err(error);
         }
     };
-    let mut done = Ok(0);
+    let mut done = Ok(());
     if let Some((producer, iid)) = &message {
         let produced = StreamChange::Produced {
             producer,
@@ -146,13 +151,13 @@ fn xadd(call: &mut ShardCall<'_>) -> CommandResult {
             id,
             is_oldest: false,
         };
-        done = stream.change(&produced).map(|()| 0);
+        done = stream.change(&produced);
     }
-    if let (Ok(_), Some(trim)) = (&done, &options.trim) {
-        done = trimming::trim(&mut stream, trim);
+    let mut trimming = options.trim.map(Trimming::new);
+    if let (Ok(()), Some(trimming)) = (&done, &mut trimming) {
+        done = trimming.go_on(&mut stream, AtOnce::All).map(drop);
     }
-    let is_trimmed = matches!(done, Ok(1..));
-    match is_trimmed {
+    match trimming.is_some_and(|trimming| trimming.gone() > 0) {
         true => stream.close(1, &[Event::XAdd, Event::XTrim]),
         false => stream.close(1, &[Event::XAdd]),
     }
@@ -211,127 +216,30 @@ fn known_message(
     Ok(Some(id))
 }
 
-fn xtrim(call: &mut ShardCall<'_>) -> CommandResult {
+/// A command that takes several steps, or is done.
+type Begun = Result<Option<Box<dyn Steps>>, ErrorReply>;
+
+fn xtrim(call: &mut ShardCall<'_>, at_once: AtOnce) -> Begun {
     let options = Options::parse(&call.args, call.config, Of::Trim)?;
     let trim = options.trim.ok_or(errors::TRIM_WITHOUT_STRATEGY)?;
     let key = call.key(1);
     let mut stream = call.shard.stream_mut(call.db, key)?;
-    let gone = match stream.is_there() {
-        true => trimming::trim(&mut stream, &trim),
-        false => Ok(0),
+    let mut trimming = Trimming::new(trim);
+    let goes_on = match stream.is_there() {
+        true => trimming.go_on(&mut stream, at_once),
+        false => Ok(false),
     };
-    match gone {
-        Ok(gone @ 1..) => stream.close(gone, &[Event::XTrim]),
-        _ => stream.close(0, &[]),
+    if goes_on == Ok(true) {
+        stream.close(trimming.gone(), &[]);
+        return Ok(trimming.in_steps());
     }
-    call.reply.count(gone?);
-    Ok(())
-}
-
-fn xdel(call: &mut ShardCall<'_>) -> CommandResult {
-    let key = call.key(1);
-    let mut stream = call.shard.stream_mut(call.db, key)?;
-    if !stream.is_there() {
-        stream.close(0, &[]);
-        call.reply.integer(0);
-        return Ok(());
+    match trimming.gone() {
+        gone @ 1.. => stream.close(gone, &[Event::XTrim]),
+        0 => stream.close(0, &[]),
     }
-    let ids = match ids::all(call.args.iter_from(2)) {
-        Ok(ids) => ids,
-        Err(error) => {
-            stream.close(0, &[]);
-            return Err(error);
-        }
-    };
-    let mut deleted = 0;
-    let mut outcome = Ok(());
-    for id in ids {
-        if outcome.is_ok() && stream.as_ref().is_some_and(|stream| stream.contains(id)) {
-            outcome = stream.change(&StreamChange::Removed { id });
-            deleted += u64::from(outcome.is_ok());
-        }
-    }
-    close_deleted(stream, deleted, deleted);
-    outcome?;
-    call.reply.count(deleted);
-    Ok(())
-}
-
-/// Ends a command that has deleted so many entries, and done so many changes.
-pub(super) fn close_deleted(stream: StreamMut<'_>, deleted: u64, changes: u64) {
-    match deleted {
-        0 => stream.close(changes, &[]),
-        _ => stream.close(changes, &[Event::XDel]),
-    }
-}
-
-/// What became of an entry that was to be deleted.
-pub(super) const NOT_THERE: i64 = -1;
-pub(super) const DELETED: i64 = 1;
-pub(super) const STILL_REFERENCED: i64 = 2;
-
-/// Deletes an entry, if what references it has allow that. Whether they do, and whether there was one.
-pub(super) fn delete(
-    stream: &mut StreamMut<'_>,
-    id: StreamId,
-    references: References,
-) -> Result<(bool, bool), ErrorReply> {
-    let is_referenced = |stream: &StreamMut<'_>| {
-        let view = stream.as_ref();
-        view.is_some_and(|view| view.is_referenced(id))
-    };
-    match references {
-        References::Keep => {}
-        References::Acked if is_referenced(stream) => return Ok((false, false)),
-        References::Acked => {}
-        References::Delete => trimming::drop_references(stream, id)?,
-    }
-    let is_there = stream.as_ref().is_some_and(|stream| stream.contains(id));
-    if is_there {
-        stream.change(&StreamChange::Removed { id })?;
-    }
-    Ok((true, is_there))
-}
-
-fn xdelex(call: &mut ShardCall<'_>) -> CommandResult {
-    let key = call.key(1);
-    let mut stream = call.shard.stream_mut(call.db, key)?;
-    let parsed = Chosen::parse(&call.args, 2).and_then(|chosen| {
-        let args = chosen.ids.clone().map(|at| call.args.at(at));
-        let ids = match stream.is_there() {
-            true => ids::all(args)?,
-            false => vec![StreamId::MIN; args.len()],
-        };
-        Ok((chosen, ids))
-    });
-    let (chosen, ids) = match parsed {
-        Ok(parsed) => parsed,
-        Err(error) => {
-            stream.close(0, &[]);
-            return Err(error);
-        }
-    };
-    call.reply.array(ids.len());
-    let mut deleted = 0;
-    for id in ids {
-        let outcome = match stream.is_there() {
-            true => delete(&mut stream, id, chosen.references),
-            false => Ok((true, false)),
-        };
-        let told = match outcome {
-            Ok((true, true)) => DELETED,
-            Ok((true, false)) => NOT_THERE,
-            Ok((false, _)) => STILL_REFERENCED,
-            Err(error) => {
-                close_deleted(stream, deleted, deleted);
-                return Err(error);
-            }
-        };
-        deleted += u64::from(told == DELETED);
-        call.reply.integer(told);
-    }
-    close_deleted(stream, deleted, deleted);
-    Ok(())
+    goes_on?;
+    call.reply.count(trimming.gone());
+    Ok(None)
 }
 
 fn xsetid(call: &mut ShardCall<'_>) -> CommandResult {

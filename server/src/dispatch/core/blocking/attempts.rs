@@ -151,6 +151,7 @@ impl Core {
     ) {
         session.has_waited = true;
         session.blocked = Some(Blocked {
+            command: command.id,
             until_ms: terms.until_ms,
             on_timeout: blocking_of(command).on_timeout,
             seq: terms.seq,
@@ -284,6 +285,7 @@ impl Core {
         let blocked = blocked.expect("it is blocked until it is served");
         if let Some(ending) = blocked.ending {
             // That core was asked to end it, and knows it no longer.
+            ending.count(blocked.command, &mut self.state.stats);
             let (on_timeout, protocol) = (blocked.on_timeout, session.protocol);
             session.ended_wait = None;
             session.end_blocked(|out| ending.write(on_timeout, &mut Reply::new(out, protocol)));

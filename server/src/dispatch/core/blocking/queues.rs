@@ -398,6 +398,7 @@ impl Core {
         };
         self.leave_queues(number, &wait);
         if let Some(ending) = ending.filter(|_| wait.args().is_some()) {
+            ending.count(wait.command.id, &mut self.state.stats);
             let on_timeout = blocking_of(wait.command).on_timeout;
             self.outboxes.to(wait.to).answer(wait.head.ticket, |out| {
                 out.push(WaitWord::Ended as u8);

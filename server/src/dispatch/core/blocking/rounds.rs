@@ -165,6 +165,7 @@ impl Core {
         let blocked = session.blocked.as_ref();
         if let Some(ending) = blocked.and_then(|blocked| blocked.ending) {
             // It was to end while the attempt was under way.
+            ending.count(recipient.command.id, &mut self.state.stats);
             let on_timeout = blocking_of(recipient.command).on_timeout;
             let protocol = session.protocol;
             session.end_blocked(|out| ending.write(on_timeout, &mut Reply::new(out, protocol)));

@@ -95,7 +95,11 @@ impl Core {
         let asks = self.asks_of_every_core(args, each);
         let asks = asks.into_iter();
         let asks = asks.map(|(core, _, args)| (core, Work::Each(command), args));
-        let parts = (Finish::Merge(merge), asks.collect());
+        let finish = match command.spec.walk {
+            Some(walk) if session.executing.is_none() => Finish::Pieces(walk.merge),
+            _ => Finish::Merge(merge),
+        };
+        let parts = (finish, asks.collect());
         self.begin_parts(session, args, command, parts, quiet);
     }
 
@@ -566,6 +570,7 @@ impl Core {
             | Work::Lock(_)
             | Work::Unlock
             | Work::Undo
+            | Work::Leave
             | Work::Await(_)
             | Work::Wait(..) => Scope::NOTHING,
         }

@@ -8,7 +8,8 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use crate::command::{
-    Args, Command, CommandTable, CoreCall, CoreFn, FirstKey, Handed, Round, Rounds, Run, closing,
+    Args, Command, CommandTable, CoreCall, CoreFn, CoreRequest, FirstKey, Handed, Round, Rounds,
+    Run, closing,
 };
 use crate::dispatch::core::Core;
 use crate::dispatch::core::run::nanos_since;
@@ -21,6 +22,14 @@ use crate::observe::Cost;
 use crate::resp::{ErrorReply, Protocol, Reply};
 use crate::routing::CoreId;
 use crate::session::{LARGE_ANSWER_BYTES, LargeAnswer, Output, ReplySeq, Session, SessionId, gate};
+
+/// When a command in rounds goes on.
+enum GoesOn {
+    /// When the answers are there: they may be already.
+    WithAnswers,
+    /// In a later turn.
+    Later,
+}
 
 /// A part that is asked for: of which core, what runs there, on which arguments.
 pub(in crate::dispatch::core) type AskedPart<'a> = (CoreId, Work, Rc<[&'a [u8]]>);
@@ -319,12 +328,50 @@ impl Core {
         pieces: Vec<Vec<u8>>,
     ) {
         let bytes = pieces.iter().map(Vec::len).sum::<usize>();
-        if bytes >= LARGE_ANSWER_BYTES {
+        if bytes >= LARGE_ANSWER_BYTES && from != self.state.id {
             self.keep_large(from, ticket, bytes as u64);
         }
         match ticket {
             Ticket::Reply { session, seq } => self.fill_in_pieces(session, seq, pieces),
-            _ => unreachable!("only whole replies come in pieces"),
+            Ticket::Part { gather, part, .. } => {
+                self.put_part_in_pieces(gather, part, pieces);
+                if self.gathers.is_complete(gather as usize) {
+                    self.go_on_gathering(gather as usize);
+                }
+            }
+            _ => unreachable!("only replies and their parts come in pieces"),
+        }
+    }
+
+    /// A part is there, in pieces.
+    pub(in crate::dispatch::core) fn put_part_in_pieces(
+        &mut self,
+        gather: u32,
+        part: u32,
+        pieces: Vec<Vec<u8>>,
+    ) {
+        let bytes = pieces.iter().map(Vec::len).sum::<usize>();
+        self.budget.keep(bytes);
+        self.gathers
+            .put_pieces(gather as usize, part as usize, pieces);
+    }
+
+    /// All is there that a reply waited for, or a command in rounds was put off until now: goes on with it.
+    pub(in crate::dispatch::core) fn go_on_gathering(&mut self, id: usize) {
+        let recipient = self.gathers.get(id).recipient;
+        let is_counted = recipient.counts == Counts::Before;
+        let before = is_counted.then(|| self.begin_uncounted(Some(recipient.command.id)));
+        let mut session = self.state.sessions.take_out(recipient.session);
+        self.finish_if_complete(id, session.as_deref_mut());
+        if let Some(before) = before {
+            self.end_uncounted(before);
+        }
+        if self.state.gates & gate::NOTES != 0 {
+            let by = self.changer(recipient.session);
+            self.act_on_notes(session.as_deref_mut(), Some(by));
+        }
+        if let Some(session) = session {
+            self.look_again(session);
         }
     }
 
@@ -344,22 +391,7 @@ impl Core {
                 let id = gather as usize;
                 self.budget.keep(bytes.len());
                 if self.gathers.take_part(id, part as usize, bytes) {
-                    let recipient = self.gathers.get(id).recipient;
-                    let is_counted = recipient.counts == Counts::Before;
-                    let before =
-                        is_counted.then(|| self.begin_uncounted(Some(recipient.command.id)));
-                    let mut session = self.state.sessions.take_out(recipient.session);
-                    self.finish_if_complete(id, session.as_deref_mut());
-                    if let Some(before) = before {
-                        self.end_uncounted(before);
-                    }
-                    if self.state.gates & gate::NOTES != 0 {
-                        let by = self.changer(ticket.session());
-                        self.act_on_notes(session.as_deref_mut(), Some(by));
-                    }
-                    if let Some(session) = session {
-                        self.look_again(session);
-                    }
+                    self.go_on_gathering(id);
                 }
             }
         }
@@ -391,20 +423,30 @@ impl Core {
         }
     }
 
-    /// If every part is there, makes the reply or asks the next round. A command in rounds goes on though its client is gone,
-    /// so that what it has begun is not left half done.
-    fn finish_if_complete(&mut self, id: usize, mut session: Option<&mut Session>) {
+    /// If every part is there, makes the reply or asks the next round. What writes goes on in rounds though its client is gone, so that
+    /// it is not left half done.
+    pub(in crate::dispatch::core) fn finish_if_complete(
+        &mut self,
+        id: usize,
+        mut session: Option<&mut Session>,
+    ) {
         while self.gathers.is_complete(id) {
             let mut reply = self.gathers.take_reply();
             let recipient = self.gathers.get(id).recipient;
+            let mut pieces = Vec::new();
             if let Some(round) = self.gathers.end_round(id, &mut reply) {
                 let asked = match round {
                     Ok(Round::Ask(requests)) => Some((requests, Vec::new())),
                     Ok(Round::Hand(request, entries)) => Some((vec![request], entries)),
                     Ok(Round::Done) => None,
+                    Ok(Round::GoOn) => Some((Vec::new(), Vec::new())),
+                    Ok(Round::Reply(made)) => {
+                        pieces = made;
+                        None
+                    }
                     Ok(Round::Wait(resolved)) => {
-                        let (gather, _, part_bytes) = self.gathers.end(id);
-                        self.budget.let_go(part_bytes);
+                        let (gather, _, kept_bytes) = self.gathers.end(id);
+                        self.budget.let_go(kept_bytes);
                         let mut attempt = gather.attempt.expect("only such a command waits");
                         if let Some(words) = resolved.args {
                             let args = keep(words.iter().map(Vec::as_slice));
@@ -420,64 +462,129 @@ impl Core {
                         None
                     }
                 };
+                let is_left = session.is_none() && self.gathers.get(id).only_reads();
+                let asked = match asked {
+                    Some((requests, entries)) if is_left => {
+                        let requests = self.gathers.give_up(id, requests);
+                        (!requests.is_empty()).then_some((requests, entries))
+                    }
+                    asked => asked,
+                };
                 if let Some((requests, entries)) = asked {
-                    let part_bytes = self.gathers.begin_round(id, requests.len());
-                    self.budget.let_go(part_bytes);
-                    let asks = requests
-                        .iter()
-                        .map(|request| {
-                            let args = request.args.iter().map(Vec::as_slice).collect();
-                            (request.core, Work::Part(request.run), args)
-                        })
-                        .collect();
-                    self.ask(id, recipient, session.as_deref_mut(), asks, entries);
-                    continue;
+                    match self.ask_round(id, session.as_deref_mut(), &requests, entries) {
+                        GoesOn::WithAnswers => continue,
+                        GoesOn::Later => return,
+                    }
                 }
             }
-            let (mut gather, parts, part_bytes) = self.gathers.end(id);
-            self.budget.let_go(part_bytes);
-            if let Some(attempt) = gather.attempt.take() {
-                return self.end_attempt(session, recipient, &attempt, &gather.locks, &reply);
-            }
-            let had_rounds = gather.is_in_rounds();
-            if !had_rounds {
-                let args = gather.args.as_args();
-                self.write_reply(
-                    &gather.finish,
-                    args,
-                    &parts,
-                    &mut reply,
-                    recipient.protocol,
-                    recipient.command,
-                );
-            }
-            if let Some(session) = session.as_deref_mut() {
-                if had_rounds && gather.then == Then::Keep {
-                    // Only what raised the barrier takes it down. Replies that were begun before it, and transactions with
-                    // locks of their own, may be complete only now.
-                    session.at_barrier = false;
-                }
-                session.end_transaction();
-                if let Some(seq) = recipient.seq {
-                    session
-                        .output
-                        .fill(seq, |out| out.extend_from_slice(&reply));
-                }
-                let args = gather.args.as_args();
-                if !gather.args.is_empty() {
-                    self.observe_reply(session, args, recipient.command.spec, reply.len());
-                }
-            }
-            if let Some(told) = gather.told.take() {
-                self.end_events(recipient.session, gather.then, *told, session);
-            }
-            if gather.then == Then::Release {
-                self.unlock(recipient.session, &gather.locks);
-            }
-            self.gathers.recycle(parts, gather.finish, gather.args);
-            self.gathers.keep_reply(reply);
-            return;
+            return self.end_gather(id, session, reply, pieces);
         }
+    }
+
+    /// Asks the next round of a command. One that asks nobody has come to where it goes on in a later turn.
+    fn ask_round(
+        &mut self,
+        id: usize,
+        session: Option<&mut Session>,
+        requests: &[CoreRequest],
+        entries: Vec<Handed>,
+    ) -> GoesOn {
+        let recipient = self.gathers.get(id).recipient;
+        let part_bytes = self.gathers.begin_round(id, requests.len());
+        self.budget.let_go(part_bytes);
+        let (held_before, held) = self.gathers.count_held(id);
+        self.budget.let_go(held_before);
+        self.budget.keep(held);
+        let asks = requests.iter().map(|request| {
+            let args = request.args.iter().map(Vec::as_slice).collect();
+            (request.core, Work::Part(request.run), args)
+        });
+        self.ask(id, recipient, session, asks.collect(), entries);
+        let is_here = requests.iter().all(|request| request.core == self.state.id);
+        let asked_bytes = requests
+            .iter()
+            .flat_map(|request| &request.args)
+            .map(Vec::len);
+        match self.gathers.put_off_if_long(id, asked_bytes.sum(), is_here) {
+            true => GoesOn::Later,
+            false => GoesOn::WithAnswers,
+        }
+    }
+
+    /// Ends a reply whose parts are there: those of a command in rounds have become `reply`, or `pieces`, if there are any.
+    fn end_gather(
+        &mut self,
+        id: usize,
+        mut session: Option<&mut Session>,
+        mut reply: Vec<u8>,
+        mut pieces: Vec<Vec<u8>>,
+    ) {
+        let parts_in_pieces = match self.gathers.get(id).finish {
+            Finish::Pieces(_) => self.gathers.take_pieces(id),
+            _ => Vec::new(),
+        };
+        let nanos = self.gathers.time_of(id);
+        let (mut gather, parts, kept_bytes) = self.gathers.end(id);
+        self.budget.let_go(kept_bytes);
+        let (recipient, args) = (gather.recipient, gather.args.as_args());
+        if let Some(attempt) = gather.attempt.take() {
+            pieces
+                .iter()
+                .for_each(|piece| reply.extend_from_slice(piece));
+            return self.end_attempt(session, recipient, &attempt, &gather.locks, &reply);
+        }
+        let had_rounds = gather.is_in_rounds();
+        match gather.finish {
+            Finish::Rounds(_) => {}
+            // A part that was given up is none.
+            Finish::Pieces(_) if session.is_none() => {}
+            Finish::Pieces(merge) => match merge(&args, parts_in_pieces, recipient.protocol) {
+                Ok(merged) => pieces = merged,
+                Err(error) => {
+                    Reply::new(&mut reply, recipient.protocol).error(&error);
+                    self.count_failure(&error, recipient.command);
+                }
+            },
+            _ => self.write_reply(
+                &gather.finish,
+                args,
+                &parts,
+                &mut reply,
+                recipient.protocol,
+                recipient.command,
+            ),
+        }
+        if let Some(session) = session.as_deref_mut() {
+            if had_rounds && gather.then == Then::Keep {
+                // Only what raised the barrier takes it down. Replies that were begun before it, and transactions with
+                // locks of their own, may be complete only now.
+                session.at_barrier = false;
+            }
+            session.end_transaction();
+            let reply_bytes = reply.len() + pieces.iter().map(Vec::len).sum::<usize>();
+            match recipient.seq {
+                Some(seq) if !pieces.is_empty() => session.output.fill_with(seq, pieces),
+                Some(seq) => {
+                    let fill = |out: &mut Vec<u8>| out.extend_from_slice(&reply);
+                    session.output.fill(seq, fill);
+                }
+                None => {}
+            }
+            if nanos > 0 {
+                self.observe_slow(session, args, recipient.command.spec, nanos);
+            }
+            if !gather.args.is_empty() {
+                self.observe_reply(session, args, recipient.command.spec, reply_bytes);
+            }
+        }
+        if let Some(told) = gather.told.take() {
+            self.end_events(recipient.session, gather.then, *told, session);
+        }
+        if gather.then == Then::Release {
+            self.unlock(recipient.session, &gather.locks);
+        }
+        self.gathers.recycle(parts, gather.finish, gather.args);
+        self.gathers.keep_reply(reply);
     }
 
     fn write_reply(
@@ -502,7 +609,6 @@ impl Core {
         error: &ErrorReply,
         command: &'static Command,
     ) {
-        self.count_error(error);
-        self.state.stats.by_command[usize::from(command.id.0)].failed += 1;
+        self.state.stats.count_failure(command.id, error.code());
     }
 }

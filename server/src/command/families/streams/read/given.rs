@@ -4,7 +4,9 @@
 //!  | is new | number that are given again | id (16), deliveries (8) … | id (16) …        as it travels: words, little-endian
 //! ```
 
-use larder_engine::{DbIndex, Event, Key, Shard, StreamChange, StreamId, StreamMut, UnixMillis};
+use larder_engine::{
+    DbIndex, Event, GivenEntries, Key, Shard, StreamChange, StreamId, StreamMut, UnixMillis,
+};
 
 use super::Reading;
 use crate::resp::ErrorReply;
@@ -56,7 +58,7 @@ impl Given {
     /// Notes that a consumer was heard of, and what it was given. A group that has gone meanwhile notes nothing.
     ///
     /// # Errors
-    /// Memory is out; then some of it may have been noted.
+    /// Memory is out; then nothing has been noted.
     pub(super) fn note(
         &self,
         (shard, db, key): (&mut Shard, DbIndex, Key<'_>),
@@ -70,29 +72,16 @@ impl Given {
             return Ok(());
         };
         let is_consumer_new = known.is_none();
-        let are_pending = !self.new.is_empty() && !reading.needs_no_ack;
-        let active_at = match self.is_new && (are_pending || !self.again.is_empty()) {
-            true => Some(now),
-            false => known.and_then(|known| known.active_at),
-        };
-        let seen = StreamChange::Consumer {
-            group,
-            consumer,
-            seen_at: now,
-            active_at,
-        };
-        let noted = stream.change(&seen).map_err(ErrorReply::from);
-        let noted =
-            noted.and_then(|()| self.note_entries(&mut stream, (reading, group, consumer), now));
+        let noted = self.note_in(&mut stream, (reading, group, consumer), now);
         let changes = u64::from(is_consumer_new) + u64::from(self.is_new && noted.is_ok());
-        match is_consumer_new {
+        match is_consumer_new && noted.is_ok() {
             true => stream.close(changes, &[Event::XGroupCreateConsumer]),
             false => stream.close(changes, &[]),
         }
         noted
     }
 
-    fn note_entries(
+    fn note_in(
         &self,
         stream: &mut StreamMut<'_>,
         (reading, group, consumer): (&Reading<'_>, &[u8], &[u8]),
@@ -102,26 +91,23 @@ impl Given {
             true => &[][..],
             false => &self.new[..],
         };
-        let new = new.iter().map(|&id| (id, 1));
-        for (id, deliveries) in self.again.iter().copied().chain(new) {
-            stream.change(&StreamChange::Pending {
-                group,
-                consumer,
-                id,
-                delivered_at: now,
-                deliveries,
-            })?;
+        let mut entries = GivenEntries::default();
+        let once = new.iter().map(|&id| (id, 1));
+        for (id, deliveries) in self.again.iter().copied().chain(once) {
+            entries.push(id, deliveries);
         }
-        let view = stream.as_ref().filter(|_| !self.new.is_empty());
-        let Some((view, of_group)) = view.and_then(|view| Some((view, view.group(group)?))) else {
-            return Ok(());
-        };
-        let mut progress = of_group.progress();
+        let view = stream.as_ref().expect("there is a group");
+        let mut progress = view.group(group).expect("there is one").progress();
         view.advance(&mut progress, &self.new);
-        stream.change(&StreamChange::Group {
+        stream.change(&StreamChange::Given {
             group,
+            consumer,
+            seen_at: now,
+            is_active: self.is_new && !entries.bytes().is_empty(),
+            delivered_at: now,
             last_id: progress.last_id,
             entries_read: progress.entries_read,
+            entries: entries.bytes(),
         })?;
         Ok(())
     }

@@ -53,7 +53,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         arity: -7,
         flags: Flags::WRITE.with(Flags::BLOCKING),
         keys: GROUP_KEYS,
-        complexity: "O(log(N)+M) for each stream, where N is the number of its entries, and M of those returned; with CLAIM M is the number of all that are pending, in one step.",
+        complexity: "O(log(N)+M) for each stream, where N is the number of its entries, and M of those returned, in one step; with CLAIM, also O(log(P)) for each entry that is claimed, where P is the number of those pending.",
         syntax: "GROUP group consumer [COUNT count] [BLOCK milliseconds] [CLAIM min-idle-time] [NOACK] STREAMS key [key ...] id [id ...]",
         summary: "Gives a consumer entries of streams that its group has not been given yet, or those that it has pending. Waits until there are some, if told to.",
         // Those who wait for one group are served in their order.
@@ -76,7 +76,7 @@ const SPEC: CommandSpec = CommandSpec {
     categories: &[Category::Stream, Category::Blocking],
     group: Group::Stream,
     since: "5.0.0",
-    complexity: "O(log(N)+M) for each stream, where N is the number of its entries, and M of those returned.",
+    complexity: "O(log(N)+M) for each stream, where N is the number of its entries, and M of those returned, in one step.",
     ..CommandSpec::BASE
 };
 
@@ -88,7 +88,14 @@ const BLOCKING: Blocking = Blocking {
     takes_one: false,
     awaits: GROUP_KEYS,
     wakes_on: WakesOn::ValueOrLoss(Kind::Stream),
-    timeout: |args| Ok(Reading::parse(args)?.block.unwrap_or(WaitLimit::None)),
+    timeout: |args| match args
+        .iter_from(1)
+        .any(|arg| arg.eq_ignore_ascii_case(b"block"))
+    {
+        true => Ok(Reading::parse(args)?.block.unwrap_or(WaitLimit::None)),
+        // Nor need it be parsed for that: the attempt finds what is wrong.
+        false => Ok(WaitLimit::None),
+    },
     on_timeout: |reply| reply.null_array(),
     on_nothing: |reply| reply.null_array(),
 };
@@ -182,9 +189,12 @@ impl<'a> Reading<'a> {
     /// Whether a group's stream is named more than once. What is given of one then follows from what was given before, and is noted
     /// at once, as in Redis.
     fn names_again(&self, args: &Args<'_>) -> bool {
+        if self.group.is_none() || self.streams == 1 {
+            return false;
+        }
         let mut known = HashSet::new();
         let mut numbers = 0..self.streams;
-        self.group.is_some() && !numbers.all(|number| known.insert(args.at(self.key_at(number))))
+        !numbers.all(|number| known.insert(args.at(self.key_at(number))))
     }
 
     fn key_at(&self, number: usize) -> usize {

@@ -74,19 +74,34 @@ pub(super) fn show(
     // There is a group, so there is a stream.
     stats.count_lookup(true);
     let now = shard.now();
+    let most = reading.count.unwrap_or(u64::MAX);
+    let claimed = match (from, reading.claims_after) {
+        (Start::New, Some(idle)) => {
+            let until = UnixMillis(now.0.saturating_sub(idle));
+            let most = usize::try_from(most).unwrap_or(usize::MAX);
+            shard.pending_longest((db, key), group, (until, most))?
+        }
+        _ => Vec::new(),
+    };
     let view = shard.stream(db, key, Access::Peek)?;
     let found = view.and_then(|view| Some((view, view.group(group)?)));
     let Some((view, group)) = found else {
         return Err(errors::no_group_to_read(key.bytes(), group));
     };
-    let most = reading.count.unwrap_or(u64::MAX);
     match from {
         Start::Behind(behind) => {
             begin_stream(reply, key.bytes());
             let own = (&group, consumer, behind);
             show_history((&view, own, most), reply).map(Some)
         }
-        Start::New => show_new((&view, &group, key), (reading, most, now), reply),
+        Start::New => {
+            let tells_idle = reading.claims_after.is_some();
+            show_new(
+                (&view, &group, key),
+                (&claimed, tells_idle, most, now),
+                reply,
+            )
+        }
     }
 }
 
@@ -98,14 +113,10 @@ pub(super) fn claimable_in_ms(
 ) -> Option<u64> {
     let (idle, (group, _)) = reading.claims_after.zip(reading.group)?;
     let now = shard.now();
-    let view = shard.stream(db, key, Access::Peek).ok()??;
-    let oldest = view.group(group)?.pending_since(UnixMillis(i64::MAX), 1);
+    let any = (UnixMillis(i64::MAX), 1);
+    let oldest = shard.pending_longest((db, key), group, any).ok()?;
     let millis = match oldest.first() {
-        Some(oldest) => oldest
-            .delivered_at
-            .0
-            .saturating_add(idle)
-            .saturating_sub(now.0),
+        Some((oldest, _)) => oldest.0.saturating_add(idle).saturating_sub(now.0),
         None => idle.max(LOOK_AGAIN_MIN_MS),
     };
     Some(millis.max(1).unsigned_abs())
@@ -189,18 +200,10 @@ fn show_history(
 /// Writes what has been pending for so long that it is claimed, and what is new to the group, if there is any.
 fn show_new(
     (view, group, key): (&StreamRef<'_>, &GroupRef<'_>, Key<'_>),
-    (reading, most, now): (&Reading<'_>, u64, UnixMillis),
+    (claimed, tells_idle, most, now): (&[(UnixMillis, StreamId)], bool, u64, UnixMillis),
     reply: &mut Reply<'_>,
 ) -> Result<Option<Given>, ErrorReply> {
     let has_new = view.last_entry_id() > Some(group.last_id());
-    let claimed = match reading.claims_after {
-        None => Vec::new(),
-        Some(idle) => {
-            let until = UnixMillis(now.0.saturating_sub(idle));
-            let most = usize::try_from(most).unwrap_or(usize::MAX);
-            group.pending_since(until, most)
-        }
-    };
     if !has_new && claimed.is_empty() {
         return Ok(None);
     }
@@ -211,8 +214,8 @@ fn show_new(
     begin_stream(reply, key.bytes());
     let list = reply.begin_array(most.min(view.len()) as usize);
     let begun = reply.mark();
-    for pending in &claimed {
-        if let Some(entry) = view.get(pending.id) {
+    for &(_, id) in claimed {
+        if let Some((entry, pending)) = view.get(id).zip(group.pending(id)) {
             reply.array(4);
             range::show_parts(reply, &entry);
             reply.integer(now.0.saturating_sub(pending.delivered_at.0));
@@ -225,7 +228,6 @@ fn show_new(
     let left = most - given.again.len() as u64;
     let first = group.last_id().next();
     if let (true, true, Some(first)) = (has_new, left > 0, first) {
-        let tells_idle = reading.claims_after.is_some();
         view.walk(first, Direction::Up, &mut |entry| {
             if given.new.len() as u64 == left || reply.check_len(begun).is_err() {
                 return ControlFlow::Break(());
