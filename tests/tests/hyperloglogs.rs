@@ -3,12 +3,13 @@
 use larder_tests::hyperloglogs::check;
 use proptest::prelude::*;
 
-/// A run of registers, mostly a long one of zeros, so that now and then they are all.
+/// A run of registers: often a long one of zeros, so that now and then they are all, or one that is longer written than it need be.
 fn run() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         3 => any::<u8>().prop_map(|byte| vec![byte]),
         1 => Just(vec![0x7F, 0xFF]),
         1 => Just(vec![0x5F, 0xFF]),
+        1 => (0u8..3).prop_map(|more| vec![0x40, more]),
     ]
 }
 

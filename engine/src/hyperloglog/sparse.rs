@@ -244,12 +244,13 @@ fn divided(run: Run, index: usize, rank: u8) -> ([u8; DIVIDED_MAX_BYTES], usize)
     (runs, bytes)
 }
 
-/// Puts `by` in the place of a part of `value`, which is not longer.
+/// Puts `by` in the place of a part of `value`, which may be longer, or shorter: two bytes of one register are written in one.
 fn replace(value: &mut Vec<u8>, part: Range<usize>, by: &[u8]) {
-    let (len, grows) = (value.len(), by.len() - part.len());
-    value.resize(len + grows, 0);
-    value.copy_within(part.end..len, part.end + grows);
-    value[part.start..][..by.len()].copy_from_slice(by);
+    let (len, end) = (value.len(), part.start + by.len());
+    value.resize(len + end.saturating_sub(part.end), 0);
+    value.copy_within(part.end..len, end);
+    value[part.start..end].copy_from_slice(by);
+    value.truncate(len + by.len() - part.len());
 }
 
 fn join_neighbours(value: &mut Vec<u8>, mut at: usize) {

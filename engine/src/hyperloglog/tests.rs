@@ -281,6 +281,21 @@ fn many_elements_take_one_pass_over_the_runs() {
 }
 
 #[test]
+fn a_run_that_a_client_has_written_longer_than_it_need_be_becomes_shorter() {
+    // One register that is zero, in two bytes, and all others.
+    let value = [&empty()[..HEADER_BYTES], &[0x40, 0, 0x7F, 0xFE]].concat();
+    let rank = Rank {
+        register: 0,
+        rank: 1,
+    };
+    let mut raised = value.clone();
+    assert_eq!(add(&mut raised, rank, 3000), Ok(true));
+    assert_eq!(raised[HEADER_BYTES..], [0x80, 0x7F, 0xFE]);
+    let together = many::raise_all(&value, &[rank]);
+    assert_eq!(together, Some((Some(raised), 1)));
+}
+
+#[test]
 fn values_are_written_as_redis_writes_them() {
     let value = of(&["a", "b", "c", "d", "e"], 3000);
     assert_eq!(

@@ -53,7 +53,7 @@ pub type MergePieces = fn(
 /// Those of `merge`.
 pub fn merge_joined(
     args: &Args<'_>,
-    parts: Vec<Vec<Vec<u8>>>,
+    parts: &[Vec<Vec<u8>>],
     protocol: Protocol,
     merge: Merge,
 ) -> Result<Vec<Vec<u8>>, ErrorReply> {

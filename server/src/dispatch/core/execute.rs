@@ -35,7 +35,7 @@ impl Core {
             && target.core == self.state.id
             && let Some(command) = command
             && let Run::OnShard(run) = command.spec.run
-            && self.runs_plainly(command)
+            && self.runs_plainly(command, args)
             && command.spec.accepts(args.len())
             && args.span_bytes() <= TIMED_ARGS_BYTES
         {
@@ -46,10 +46,10 @@ impl Core {
     }
 
     /// Whether what is said of a run of plain commands holds for this one: it takes constant time, and no more memory than is leased
-    /// for a run, where memory is limited.
+    /// for a run, where memory is limited. One that is quick and has steps all the same (`ZPOPMIN`, `SPOP`) takes some with a count alone.
     #[inline(always)]
-    fn runs_plainly(&self, command: &Command) -> bool {
-        command.is_plain
+    fn runs_plainly(&self, command: &Command, args: Args<'_>) -> bool {
+        command.is_plain && (command.steps.is_none() || args.len() == 2)
             || command.shares_turn && command.steps.is_none() && !self.budget.is_limited()
     }
 
@@ -134,7 +134,7 @@ impl Core {
         if command.steps.is_some() {
             return false;
         }
-        match self.runs_plainly(command) {
+        match self.runs_plainly(command, args) {
             true => has_one_key || self.state.shared.slots.cores() == 1,
             false => has_one_key && command.spec.is_constant_with_one_key,
         }

@@ -1,4 +1,4 @@
-//! Commands that gather what they come to in a collection that no key has: whoever leaves leaves nothing of that.
+//! Commands that take many turns where they take much: whoever leaves leaves nothing of what they have gathered meanwhile.
 
 #![cfg(test)]
 
@@ -72,6 +72,39 @@ fn leaves_nothing(cores: u16, (add, line): (&str, &str), turns: usize) {
     }
     server.disconnect(other);
     server.assert_nothing_is_left();
+}
+
+#[test]
+fn what_is_quick_most_times_takes_many_turns_where_it_takes_much() {
+    for (add, line) in [
+        ("ZADD", "ZPOPMIN $a 4000"),
+        ("ZADD", "ZPOPMAX $a 6000"),
+        ("ZADD", "ZMPOP 1 $a MIN COUNT 4000"),
+        ("SADD", "SPOP $a 4000"),
+        (
+            "GEOADD",
+            "GEOSEARCH $a FROMLONLAT 15 37 BYRADIUS 200 km ASC",
+        ),
+    ] {
+        for cores in [1, 2] {
+            let mut server = Server::new(cores);
+            let client = server.connect(usize::from(cores - 1));
+            let key = key_on(0, cores, "a");
+            fill(&mut server, client, (add, &key), 0..6000);
+            let asked = line.replace("$a", &key);
+            server.receive(client, format!("{asked}\r\n").as_bytes());
+            let mut turns = 1;
+            server.some_turns(1);
+            while server.take_output(client).is_empty() {
+                turns += 1;
+                assert!(turns < 1000, "{line}: there is no answer");
+                server.some_turns(1);
+            }
+            assert!(turns >= 5, "{line}: {turns}");
+            server.disconnect(client);
+            server.assert_nothing_is_left();
+        }
+    }
 }
 
 #[test]

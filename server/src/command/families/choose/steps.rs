@@ -145,16 +145,19 @@ fn walk<'a, F: ChosenFrom<'a>>(
     next
 }
 
+/// Is shown what was drawn; whether it counts.
+type Take<'t, 'a, C> = &'t mut dyn FnMut(
+    &mut StepOf<'_>,
+    &<<C as Chooses>::From<'a> as ChosenFrom<'a>>::Element,
+) -> Result<bool, ErrorReply>;
+
 impl<C: Chooses> Choosing<C> {
     /// Draws elements, until the step is full or has drawn enough, each of which `take` is shown: whether it counts.
     fn draw<'a>(
         (chosen_from, random): (C::From<'a>, &mut Random),
         left: &mut u64,
         step: &mut StepOf<'_>,
-        take: &mut dyn FnMut(
-            &mut StepOf<'_>,
-            &<C::From<'a> as ChosenFrom<'a>>::Element,
-        ) -> Result<bool, ErrorReply>,
+        take: Take<'_, 'a, C>,
     ) -> Result<(), ErrorReply> {
         for _ in 0..STEP_DRAWS {
             if *left == 0 || step.is_full() {

@@ -15,7 +15,7 @@ use crate::routing::Slot;
 /// `CLUSTER COUNTKEYSINSLOT`, in steps.
 pub(super) const COUNT: Walk = Walk {
     begin: count,
-    merge: |args, parts, protocol| merge_joined(args, parts, protocol, matching::add),
+    merge: |args, parts, protocol| merge_joined(args, &parts, protocol, matching::add),
 };
 
 /// `CLUSTER GETKEYSINSLOT`, in steps.

@@ -23,7 +23,7 @@ const STEP_ENTRIES: usize = 1000;
 /// How a core counts, in steps.
 pub(super) const WALK: Walk = Walk {
     begin,
-    merge: |args, parts, protocol| merge_joined(args, parts, protocol, merge),
+    merge: |args, parts, protocol| merge_joined(args, &parts, protocol, merge),
 };
 
 /// What is known of a slot.

@@ -128,6 +128,7 @@ struct Inserting {
 }
 
 /// What has been looked at of a list.
+#[derive(Clone, Copy)]
 enum LookedAt {
     /// The element is put there.
     Place(u32),
