@@ -35,6 +35,9 @@ pub const ENTRIES_SHOWN_AT_ONCE: usize = 256;
 /// Nodes that are looked at for entries to evict: a keyspace, or a node, may have few that may go.
 pub const NODES_DRAWN_MAX: u32 = 64;
 
+/// Entries that come before an eviction policy looks after what it holds of those that have gone.
+pub const POLICY_TENDED_EVERY: u32 = 128;
+
 /// What a new entry takes besides its key and value, about.
 pub const NEW_ENTRY_BYTES: usize = 12;
 

@@ -14,7 +14,7 @@ use crate::evict::{
 };
 use crate::journal::{Counts, Effect, Event, Removal};
 use crate::keyspace::{Cursor, Keyspace};
-use crate::limits::{ENTRIES_SHOWN_AT_ONCE, NEW_ENTRY_BYTES, NODES_DRAWN_MAX};
+use crate::limits::{ENTRIES_SHOWN_AT_ONCE, NEW_ENTRY_BYTES, NODES_DRAWN_MAX, POLICY_TENDED_EVERY};
 use crate::memory::Memory;
 use crate::spiral::entries::Entry;
 use crate::{AccessClock, DbIndex, Key, KeyHasher};
@@ -25,6 +25,8 @@ pub(super) struct Eviction {
     scope: Scope,
     /// Where the walk is that shows the policy what was there before it.
     walk: Option<(DbIndex, Cursor)>,
+    /// Entries that have come since the policy last looked after what it holds.
+    untended: u32,
 }
 
 /// How a shard evicts.
@@ -194,6 +196,7 @@ impl Shard {
                     evictor: Evictor::new(options.policy, self.hasher.hash(b"eviction")),
                     scope: options.scope,
                     walk: Some((DbIndex(0), Cursor(0))),
+                    untended: 0,
                 })
             });
         }
@@ -382,12 +385,33 @@ impl Shard {
     /// Whether the policy has something to do by itself.
     #[inline(always)]
     pub(super) fn has_to_tend_eviction(&self) -> bool {
-        let walk = |eviction: &Box<Eviction>| eviction.walk.is_some();
-        self.eviction.as_ref().is_some_and(walk)
+        let has = |eviction: &Box<Eviction>| eviction.walk.is_some() || eviction.is_to_be_tended();
+        self.eviction.as_ref().is_some_and(has)
+    }
+
+    /// Has the policy look after what it holds, or shows it some of what was there before it; whether there was a reason.
+    pub(super) fn tend_eviction(&mut self) -> bool {
+        let bytes = self.memory().entry_bytes;
+        match &mut self.eviction {
+            Some(eviction) if eviction.is_to_be_tended() => {
+                eviction.untended = 0;
+                let mut view = View {
+                    databases: &self.databases,
+                    memory: &mut self.memory,
+                    hasher: &self.hasher,
+                    bytes,
+                    scope: eviction.scope,
+                    stays: |_| false,
+                };
+                eviction.evictor.tend(&mut view);
+                true
+            }
+            _ => self.show_some(),
+        }
     }
 
     /// Shows the policy some of what was there before it; whether there was any.
-    pub(super) fn show_some(&mut self) -> bool {
+    fn show_some(&mut self) -> bool {
         let Some(eviction) = &mut self.eviction else {
             return false;
         };
@@ -428,6 +452,11 @@ impl Eviction {
     #[inline(never)]
     fn inserted(&mut self, hash: u64, bytes: usize) -> AccessClock {
         let bytes = (bytes + NEW_ENTRY_BYTES) as u64;
+        self.untended += 1;
         self.evictor.inserted(Identity::of(hash), bytes)
+    }
+
+    fn is_to_be_tended(&self) -> bool {
+        self.untended >= POLICY_TENDED_EVERY
     }
 }

@@ -169,7 +169,7 @@ impl Shard {
                 ENTRIES_PER_RELEASE
             } else if let Some(freed) = self.free_node() {
                 freed
-            } else if self.release_some() || self.show_some() {
+            } else if self.release_some() || self.tend_eviction() {
                 ENTRIES_PER_RELEASE
             } else if self.undo.is_open || self.undos_aside > 0 {
                 return false;
