@@ -13,6 +13,8 @@ use crate::{StoreError, UnixMillis};
 pub(crate) struct Look {
     node: u32,
     place: Place,
+    /// Entries that stay.
+    passed: u32,
 }
 
 impl Keyspace {
@@ -99,7 +101,11 @@ impl Keyspace {
             .as_mut()?
             .next_due(memory.heap(), now, pages_read)?;
         let place = Place::default();
-        Some(Look { node, place })
+        Some(Look {
+            node,
+            place,
+            passed: 0,
+        })
     }
 
     /// The next entry that has ended, or has fields that may have. It is to be removed, or they are, without balancing, or it
@@ -129,7 +135,7 @@ impl Keyspace {
             false => now,
         };
         if let Some(spiral) = &mut self.spiral {
-            spiral.plan(memory.heap(), look.node, now, again_at);
+            spiral.plan(memory.heap(), look.node, now, (look.passed, again_at));
         }
     }
 
@@ -164,5 +170,6 @@ impl Look {
     /// The entry told of last stays.
     pub(crate) fn pass(&mut self) {
         self.place = self.place.next();
+        self.passed += 1;
     }
 }

@@ -358,8 +358,9 @@ impl Shard {
         self.memory.view(entry).with_access(before)
     }
 
-    /// An entry with this history, of a key with this hash, is used.
-    #[inline]
+    /// An entry with this history, of a key with this hash, is used. Not inlined: mostly an entry was used in this second before, which
+    /// who calls has seen.
+    #[inline(never)]
     fn touch(&mut self, db: DbIndex, (hash, entry): (u64, Entry), before: AccessClock, how: Use) {
         if before.0 == self.history_of_just_used {
             return;

@@ -75,20 +75,31 @@ impl Spiral {
         (volatile, due)
     }
 
-    /// Plans the next look at a bucket: when the next time of it comes that is after `now`, or then if one has come and stays.
-    pub(crate) fn plan(&mut self, heap: &Heap, ordinal: u32, now: UnixMillis, put_off: UnixMillis) {
+    /// Plans the next look at a bucket: when the next time of it comes that is after `now`, or at `put_off` if one has come. If more have
+    /// come than so many that stay, the look has missed some, whose places others took: then at once.
+    pub(crate) fn plan(
+        &mut self,
+        heap: &Heap,
+        ordinal: u32,
+        now: UnixMillis,
+        (stay, put_off): (u32, UnixMillis),
+    ) {
         if self.agenda.is_none() || ordinal >= self.table.len() {
             return;
         }
-        let mut soonest = NEVER;
+        let (mut soonest, mut due) = (NEVER, 0);
         for block in self.blocks_of(heap, ordinal) {
             let run = run_of(heap, block);
             let shape = Shape::read(run);
             for at in (0..shape.count).filter(|_| shape.has_deadlines()) {
-                let deadline = shape.deadline(run, at).unwrap_or(NEVER);
-                let look_at = if deadline <= now { put_off } else { deadline };
-                soonest = soonest.min(look_at);
+                match shape.deadline(run, at).unwrap_or(NEVER) {
+                    deadline if deadline <= now => due += 1,
+                    deadline => soonest = soonest.min(deadline),
+                }
             }
+        }
+        if due > 0 {
+            soonest = soonest.min(if due > stay { now } else { put_off });
         }
         if let Some(agenda) = &mut self.agenda {
             agenda.set(ordinal, soonest);

@@ -52,8 +52,8 @@ impl Command {
 
     /// The subcommand called `name`, letters of any case.
     pub fn subcommand(&self, name: &[u8]) -> Option<&Command> {
-        // Its name stands before each, with a bar.
-        let own_at = self.name.len() + 1;
+        // Its name in Redis stands before each, with a bar, whatever the configuration calls it.
+        let own_at = self.spec.name.len() + 1;
         self.subcommands.iter().find(|command| {
             let own = &command.spec.name.as_bytes()[own_at..];
             own.eq_ignore_ascii_case(name)

@@ -227,10 +227,13 @@ impl Server {
     pub(crate) fn turn(&mut self) -> bool {
         let (now_ms, clock) = (self.now_ms, self.clock());
         let mut hurried = false;
+        let is_hurried = |core: &Core| core.next_wake_ms().is_some_and(|wake_ms| wake_ms <= now_ms);
         for core in &mut self.cores {
             core.end_turn();
-            hurried |= core.next_wake_ms().is_some_and(|wake_ms| wake_ms <= now_ms);
+            hurried |= is_hurried(core);
             core.begin_turn(clock);
+            // What has begun between turns may go on in the next.
+            hurried |= is_hurried(core);
         }
         hurried
     }
