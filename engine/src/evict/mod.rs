@@ -49,12 +49,8 @@ pub use curve::{Curve, PERCENTS, Point, Sampling};
 pub use evictor::{Evictor, PolicyName};
 pub use lfu::Lfu;
 
+pub use crate::spiral::drawn::Identity;
 use crate::{AccessClock, UnixMillis};
-
-/// Thirty-two bits of the hash of an entry's key and database, by which the shard finds the entry again. Two entries with the same
-/// are taken for one another, which costs a wrong victim.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Identity(pub u32);
 
 /// An entry as a policy sees it.
 #[derive(Clone, Copy, Debug)]

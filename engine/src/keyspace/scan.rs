@@ -5,9 +5,9 @@
 
 use super::Keyspace;
 use crate::KeyHasher;
-use crate::evict::Identity;
 use crate::memory::Memory;
 use crate::spiral::address::Position;
+use crate::spiral::drawn::Identity;
 use crate::spiral::entries::Entry;
 
 /// A place in a scan.

@@ -294,6 +294,28 @@ impl Shard {
         evictor.used(before, how)
     }
 
+    /// An entry with this history, of a key with this hash, is used. Not inlined: mostly an entry was used in this second before, which
+    /// who calls has seen.
+    #[inline(never)]
+    pub(super) fn touch(
+        &mut self,
+        db: DbIndex,
+        (hash, entry): (u64, Entry),
+        before: AccessClock,
+        how: Use,
+    ) {
+        if before.0 == self.history_of_just_used {
+            return;
+        }
+        let used = self.history_of_used((hash, entry), before, how);
+        if used != before {
+            if self.is_told_before {
+                self.before_use(db, entry);
+            }
+            self.memory.set_access_of(entry, used);
+        }
+    }
+
     /// An entry has come from elsewhere, or under another key, with the history it had there.
     pub(super) fn adopt(&mut self, db: DbIndex, key: Key<'_>) {
         let Some(eviction) = &mut self.eviction else {

@@ -358,22 +358,6 @@ impl Shard {
         self.memory.view(entry).with_access(before)
     }
 
-    /// An entry with this history, of a key with this hash, is used. Not inlined: mostly an entry was used in this second before, which
-    /// who calls has seen.
-    #[inline(never)]
-    fn touch(&mut self, db: DbIndex, (hash, entry): (u64, Entry), before: AccessClock, how: Use) {
-        if before.0 == self.history_of_just_used {
-            return;
-        }
-        let used = self.history_of_used((hash, entry), before, how);
-        if used != before {
-            if self.is_told_before {
-                self.before_use(db, entry);
-            }
-            self.memory.set_access_of(entry, used);
-        }
-    }
-
     /// `watcher` watches one more key.
     pub fn watch(&mut self, watcher: u64, db: DbIndex, key: Key<'_>) {
         let presence = match self.find_to_read(db, key) {

@@ -11,7 +11,6 @@ use super::entries::{Entry, entry_of};
 use super::run::{Element, Shape};
 use super::scan::mix;
 use super::{Spiral, run_of, tag_of};
-use crate::evict::Identity;
 use crate::nodes::Heap;
 use crate::raw::Block;
 
@@ -19,6 +18,10 @@ use crate::raw::Block;
 const PLACE_BITS: u32 = 24;
 /// Bits of a hash that it has besides.
 const TAG_BITS: u32 = 8;
+
+/// Thirty-two bits of the hash of an entry's key, by which the entry is found again. Two entries with the same are taken for one another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Identity(pub u32);
 
 impl Identity {
     /// Of a key with this hash.
