@@ -79,14 +79,17 @@ impl Core {
         }
         let is_free = self.evict_for(0, EVICTED_AT_END);
         self.act_on_notes(None, None);
+        // Some wait for a key to go, and hear of it now: no command comes behind.
+        if self.state.shard.awaited().has_written() {
+            self.serve_written();
+            self.run_granted();
+        }
         !is_free && self.may_evict() && self.state.shard.has_evictable()
     }
 
-    /// Makes room for a run of commands.
+    /// Makes room for a run of commands. Whoever is to hear of what goes does so behind the next of these: their session is in hand.
     pub(super) fn evict_for_run(&mut self, need: u64) -> bool {
-        let is_free = self.evict_for(need, EVICTED_AT_ONCE);
-        self.act_on_notes(None, None);
-        is_free
+        self.evict_for(need, EVICTED_AT_ONCE)
     }
 
     /// Whether other cores have entries that may go, as many as there is used too much: they take a turn, and evict at its end.
