@@ -34,9 +34,14 @@ macro_rules! policies {
         }
 
         impl PolicyName {
+            /// Whether entries keep the time of their last use, or change.
+            pub fn keeps_time(self) -> bool {
+                matches!(self, Self::Lru | Self::Lrm | Self::Random | Self::Ttl)
+            }
+
             /// Whether Redis has it too.
             pub fn is_redis(self) -> bool {
-                matches!(self, Self::Lru | Self::Lfu | Self::Lrm | Self::Random | Self::Ttl)
+                self.keeps_time() || self == Self::Lfu
             }
         }
 

@@ -48,29 +48,16 @@ impl Keyspace {
         }
     }
 
-    /// Shows up to `most` entries that lie beside each other in a node: the one behind that which a random number draws by so many.
+    /// Shows neighbours that a random number draws, until so many were `taken`; only those with a time if the flag says so.
     pub(crate) fn neighbours(
         &self,
         memory: &Memory,
-        from: (u64, u32),
-        most: usize,
-        show: impl FnMut(Entry),
+        drawn: (u64, bool),
+        wanted: usize,
+        taken: impl FnMut(Entry) -> bool,
     ) {
         if let Some(spiral) = &self.spiral {
-            spiral.neighbours(memory.heap(), from, most, show);
-        }
-    }
-
-    /// The same of entries with deadlines, in a node that has times.
-    pub(crate) fn volatile_neighbours(
-        &self,
-        memory: &Memory,
-        from: (u64, u32),
-        most: usize,
-        show: impl FnMut(Entry),
-    ) {
-        if let Some(spiral) = &self.spiral {
-            spiral.volatile_neighbours(memory.heap(), from, most, show);
+            spiral.neighbours(memory.heap(), drawn, wanted, taken);
         }
     }
 

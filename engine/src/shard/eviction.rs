@@ -14,7 +14,7 @@ use crate::evict::{
 };
 use crate::journal::{Counts, Effect, Event, Removal};
 use crate::keyspace::{Cursor, Keyspace};
-use crate::limits::{ENTRIES_SHOWN_AT_ONCE, NEW_ENTRY_BYTES, NODES_DRAWN_MAX, POLICY_TENDED_EVERY};
+use crate::limits::{ENTRIES_SHOWN_AT_ONCE, NEW_ENTRY_BYTES, POLICY_TENDED_EVERY};
 use crate::memory::Memory;
 use crate::spiral::entries::Entry;
 use crate::{AccessClock, DbIndex, Key, KeyHasher};
@@ -107,14 +107,21 @@ impl<S: Fn(u64) -> bool> View<'_, S> {
         self.scope == Scope::AllKeys || self.memory.deadline_of(entry).is_some()
     }
 
-    /// The database of which entry `number` of all is, as if they stood in a row.
-    fn database_of(&self, number: u64) -> usize {
+    /// The database of which entry `number` of all that count is, as if they stood in a row.
+    fn database_of(&self, number: u64, len_of: fn(&Keyspace) -> u64) -> Option<usize> {
         let mut before = 0;
-        let found = self.databases.iter().position(|keyspace| {
-            before += keyspace.len();
+        self.databases.iter().position(|keyspace| {
+            before += len_of(keyspace);
             number < before
-        });
-        found.unwrap_or(0)
+        })
+    }
+}
+
+/// How many entries of a keyspace may go.
+fn len_in(scope: Scope) -> fn(&Keyspace) -> u64 {
+    match scope {
+        Scope::AllKeys => Keyspace::len,
+        Scope::Volatile => Keyspace::volatile_len,
     }
 }
 
@@ -137,34 +144,27 @@ impl<S: Fn(u64) -> bool> Entries for View<'_, S> {
     }
 
     fn sample(&self, wanted: usize, scope: Scope, random: u64, mut show: impl FnMut(&Candidate)) {
-        let number = (u128::from(random) * u128::from(self.len()) >> 64) as u64;
-        let mut shown = 0;
-        // Mostly the first node will do.
-        for behind in 0..NODES_DRAWN_MAX {
-            let from = (random, behind);
-            let left = match behind {
-                0 => wanted,
-                _ => usize::MAX,
-            };
-            let mut show_one = |entry| {
+        let len_of = len_in(scope);
+        let len: u64 = self.databases.iter().map(len_of).sum();
+        let number = (u128::from(random) * u128::from(len) >> 64) as u64;
+        let Some(chosen) = self.database_of(number, len_of) else {
+            return;
+        };
+        let mut left = wanted;
+        let (before, from) = self.databases.split_at(chosen);
+        for keyspace in from.iter().chain(before) {
+            let drawn = (random, scope == Scope::Volatile);
+            keyspace.neighbours(self.memory, drawn, wanted, |entry| {
                 let (hash, candidate) = self.candidate(entry);
-                if !(self.stays)(hash) && shown < wanted {
-                    shown += 1;
+                let is_in_scope = scope == Scope::AllKeys || candidate.deadline.is_some();
+                let is_taken = is_in_scope && !(self.stays)(hash);
+                if is_taken {
+                    left -= 1;
                     show(&candidate);
                 }
-            };
-            match scope {
-                Scope::AllKeys => {
-                    let keyspace = &self.databases[self.database_of(number)];
-                    keyspace.neighbours(self.memory, from, left, show_one);
-                }
-                Scope::Volatile => {
-                    for keyspace in self.databases.iter().filter(|of| of.volatile_len() > 0) {
-                        keyspace.volatile_neighbours(self.memory, from, left, &mut show_one);
-                    }
-                }
-            }
-            if shown > 0 {
+                is_taken
+            });
+            if left < wanted {
                 return;
             }
         }
@@ -215,9 +215,9 @@ impl Shard {
         self.history_of_just_used = self.clock.0;
         if let Some(eviction) = &mut self.eviction {
             eviction.evictor.set_now(self.now);
-            // Of these a use leaves the time behind, and nothing else.
-            let keeps_time = [PolicyName::Lru, PolicyName::Random, PolicyName::Ttl];
-            if !keeps_time.contains(&eviction.evictor.name()) {
+            // Where a use leaves the time behind, one in the same second changes nothing; under `lrm` it depends on the use.
+            let policy = eviction.evictor.name();
+            if !policy.keeps_time() || policy == PolicyName::Lrm {
                 self.history_of_just_used = u32::MAX;
             }
         }
@@ -323,9 +323,7 @@ impl Shard {
         };
         let keyspace = &self.databases[usize::from(db.0)];
         if let Some(entry) = keyspace.find(key, &self.memory) {
-            let candidate = candidate(key.hash(), &self.memory.view(entry));
-            let history = eviction.evictor.shown(&candidate);
-            self.memory.set_access_of(entry, history);
+            eviction.show(&mut self.memory, key.hash(), entry);
         }
     }
 
@@ -354,9 +352,7 @@ impl Shard {
         };
         if stays(hash) || !view.is_in_scope(entry) {
             // It comes up again.
-            let candidate = candidate(hash, &view.memory.view(entry));
-            let history = eviction.evictor.shown(&candidate);
-            self.memory.set_access_of(entry, history);
+            eviction.show(&mut self.memory, hash, entry);
             return Evicted::Later;
         }
         if self.memory.has_ended(entry, self.now) {
@@ -388,13 +384,9 @@ impl Shard {
 
     /// Whether there is anything that may go.
     pub fn has_evictable(&self) -> bool {
-        let of = |scope| match scope {
-            Scope::AllKeys => Keyspace::len,
-            Scope::Volatile => Keyspace::volatile_len,
-        };
         let is_some = |eviction: &Box<Eviction>| {
-            let len = of(eviction.scope);
-            self.databases.iter().any(|keyspace| len(keyspace) > 0)
+            let len_of = len_in(eviction.scope);
+            self.databases.iter().any(|keyspace| len_of(keyspace) > 0)
         };
         self.eviction.as_ref().is_some_and(is_some)
     }
@@ -450,10 +442,8 @@ impl Shard {
             entries.push(entry);
         });
         for entry in entries {
-            let view = self.memory.view(entry);
-            let hash = self.hasher.hash(view.key());
-            let history = eviction.evictor.shown(&candidate(hash, &view));
-            self.memory.set_access_of(entry, history);
+            let hash = self.hasher.hash(self.memory.key_of(entry));
+            eviction.show(&mut self.memory, hash, entry);
         }
         eviction.walk = match next {
             Some(cursor) => Some((db, cursor)),
@@ -471,6 +461,13 @@ impl Shard {
 }
 
 impl Eviction {
+    /// Shows the policy an entry that it has not made the history of.
+    fn show(&mut self, memory: &mut Memory, hash: u64, entry: Entry) {
+        let shown = candidate(hash, &memory.view(entry));
+        let history = self.evictor.shown(&shown);
+        memory.set_access_of(entry, history);
+    }
+
     #[inline(never)]
     fn inserted(&mut self, hash: u64, bytes: usize) -> AccessClock {
         let bytes = (bytes + NEW_ENTRY_BYTES) as u64;

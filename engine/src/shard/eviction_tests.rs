@@ -304,3 +304,35 @@ fn what_is_used_stays_longer_than_what_is_not() {
         }
     }
 }
+
+#[test]
+fn entries_with_deadlines_are_found_among_hashes_of_which_only_fields_have_some() {
+    for &policy in PolicyName::ALL {
+        let mut cache = Cache::new(Alike::Nothing);
+        cache.choose(policy, Scope::Volatile);
+        for number in 0..1500u32 {
+            let key = format!("hash:{number}").into_bytes();
+            let hashed = cache.shard.hasher().key(&key);
+            let at = TtlChange::At(UnixMillis(cache.now + 100_000));
+            let db = DbIndex((number % 3) as u16);
+            let mut hash = cache.shard.hash_mut(db, hashed).expect("a hash");
+            hash.set(b"field", b"value", at).expect("there is memory");
+            hash.close(&[Event::HSet]);
+        }
+        for number in 0..6u32 {
+            let key = format!("key:{number}").into_bytes();
+            let hashed = cache.shard.hasher().key(&key);
+            let at = TtlChange::At(UnixMillis(cache.now + 100_000));
+            let (db, form) = (DbIndex((number % 3) as u16), StringForm::Detect);
+            let stored = cache.shard.set(db, hashed, b"value", form, at, Event::Set);
+            stored.expect("there is memory");
+        }
+        let mut steps = 0;
+        while cache.shard.evict(|_| false) != Evicted::Nothing {
+            steps += 1;
+            assert!(steps < STEPS_MAX, "{policy:?}");
+        }
+        assert_eq!(cache.shard.evicted_total(), 6, "{policy:?}");
+        cache.shard.check();
+    }
+}

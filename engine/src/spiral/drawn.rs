@@ -8,11 +8,11 @@
 
 use super::address::{Bucket, POSITION_BITS, Position};
 use super::entries::{Entry, entry_of};
-use super::run::{Element, Shape};
+use super::run::Shape;
 use super::scan::mix;
 use super::{Spiral, run_of, tag_of};
+use crate::limits::NODES_DRAWN_MAX;
 use crate::nodes::Heap;
-use crate::raw::Block;
 
 /// Bits of a position that an identity has.
 const PLACE_BITS: u32 = 24;
@@ -61,74 +61,65 @@ impl Spiral {
         }
     }
 
-    /// Shows up to `most` entries that lie beside each other in a node, where their hashes have placed them: the node behind the one that
-    /// `random` draws by so many.
+    /// Shows entries that lie beside each other in a node, where their hashes have placed them, until so many were `taken`; of a node that has
+    /// times, and those that have one, if `is_volatile`. The node is the one that `random` draws, or the next behind it of which one is taken.
     pub(crate) fn neighbours(
         &self,
         heap: &Heap,
-        (random, behind): (u64, u32),
-        most: usize,
-        show: impl FnMut(Entry),
+        (random, is_volatile): (u64, bool),
+        wanted: usize,
+        mut taken: impl FnMut(Entry) -> bool,
     ) {
-        let (ordinal, number) = self.drawn(random, behind);
-        self.some_of(heap, ordinal, (number, most), |_| true, show);
-    }
-
-    /// The same of entries with deadlines, in a node that has times.
-    pub(crate) fn volatile_neighbours(
-        &self,
-        heap: &Heap,
-        (random, behind): (u64, u32),
-        most: usize,
-        show: impl FnMut(Entry),
-    ) {
-        let (drawn, number) = self.drawn(random, behind);
-        let agenda = self.agenda.as_ref();
-        let planned = agenda.and_then(|agenda| agenda.next_with_time(drawn));
-        if let Some(ordinal) = planned.filter(|&ordinal| ordinal < self.table.len()) {
-            let has_time = |element: &Element<'_>| element.deadline.is_some();
-            self.some_of(heap, ordinal, (number, most), has_time, show);
+        let number = mix(random);
+        let nodes = self.table.len();
+        let mut ordinal = (number >> 32) as u32 % nodes;
+        for _ in 0..NODES_DRAWN_MAX.min(nodes) {
+            if is_volatile {
+                let agenda = self.agenda.as_ref();
+                let planned = agenda.and_then(|agenda| agenda.next_with_time(ordinal));
+                let Some(planned) = planned.filter(|&planned| planned < nodes) else {
+                    return;
+                };
+                ordinal = planned;
+            }
+            let from = number as u32 as usize;
+            if self.some_of(heap, (ordinal, is_volatile), (from, wanted), &mut taken) {
+                return;
+            }
+            ordinal = (ordinal + 1) % nodes;
         }
     }
 
-    /// A bucket, and a number that is drawn with it.
-    fn drawn(&self, random: u64, behind: u32) -> (u32, usize) {
-        let number = mix(random);
-        let nodes = u64::from(self.table.len());
-        let ordinal = ((number >> 32) % nodes + u64::from(behind)) % nodes;
-        (ordinal as u32, number as u32 as usize)
-    }
-
-    /// Shows up to `most` of those entries of a bucket that are `wanted`, from one that `number` chooses on.
+    /// Shows the entries of a bucket, those that have a time if `is_volatile`, from one that `number` chooses on, until so many were `taken`.
+    /// Whether any was.
     fn some_of(
         &self,
         heap: &Heap,
-        ordinal: u32,
-        (number, most): (usize, usize),
-        wanted: impl Fn(&Element<'_>) -> bool,
-        mut show: impl FnMut(Entry),
-    ) {
-        let each = |show: &mut dyn FnMut((u32, Block), usize, &Element<'_>)| {
+        (ordinal, is_volatile): (u32, bool),
+        (number, wanted): (usize, usize),
+        mut taken: impl FnMut(Entry) -> bool,
+    ) -> bool {
+        let mut left = wanted;
+        let first = number % self.count_of(heap, ordinal).max(1);
+        // From the chosen one to the last, then from the first to the one before it.
+        for is_behind in [true, false] {
+            let mut passed = 0;
             for block in self.blocks_of(heap, ordinal) {
                 let run = run_of(heap, block);
                 let mut at = 0;
                 Shape::read(run).for_each(run, |element| {
-                    if wanted(&element) {
-                        show((ordinal, block), at, &element);
+                    let may_be = !is_volatile || element.deadline.is_some();
+                    if left > 0
+                        && may_be
+                        && (passed >= first) == is_behind
+                        && taken(entry_of((ordinal, block), at, &element))
+                    {
+                        left -= 1;
                     }
-                    at += 1;
+                    (at, passed) = (at + 1, passed + 1);
                 });
             }
-        };
-        let mut count = 0;
-        each(&mut |_, _, _| count += 1);
-        let first = number % usize::max(count, 1);
-        let mut passed = 0;
-        each(&mut |bucket, at, element| {
-            if (passed + count - first) % count < most {
-                show(entry_of(bucket, at, element));
-            }
-            passed += 1;
-        });
+        }
+        left < wanted
     }
 }

@@ -1,6 +1,6 @@
 //! `OBJECT`: how a value is kept, and when it was used.
 
-use larder_engine::evict::{Lfu, PolicyName};
+use larder_engine::evict::Lfu;
 use larder_engine::{
     Access, Encoding, EntryRef, EvictionOptions, ListThreshold, StreamNodeLimits, StreamProduction,
     Thresholds, parse_canonical_i64,
@@ -181,9 +181,7 @@ pub fn eviction_of(config: &Config, cores: u16) -> Option<EvictionOptions> {
 
 /// Whether entries keep the time of their last use, or change.
 pub fn keeps_time(config: &Config) -> bool {
-    use PolicyName::{Lrm, Lru, Random, Ttl};
-    let eviction = eviction_of(config, 1);
-    eviction.is_none_or(|eviction| matches!(eviction.policy, Lru | Lrm | Random | Ttl))
+    eviction_of(config, 1).is_none_or(|eviction| eviction.policy.keeps_time())
 }
 
 /// Up to which sizes collections answer the encodings of small ones.

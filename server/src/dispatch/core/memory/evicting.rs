@@ -15,7 +15,7 @@ use larder_engine::Evicted;
 
 use crate::command::CoreCall;
 use crate::dispatch::core::Core;
-use crate::dispatch::limits::{EVICTED_AT_END, EVICTED_AT_ONCE, OVERDRAFT_SHARE, TEND_BUDGET};
+use crate::dispatch::limits::{EVICTED_AT_END, OVERDRAFT_SHARE, TEND_BUDGET};
 use crate::routing::CoreId;
 
 impl Core {
@@ -29,6 +29,7 @@ impl Core {
     }
 
     /// Evicts until the pool has so many bytes free, or nothing may go, or so many have gone as may at once. Whether there are so many.
+    /// Whoever is to hear of what goes does so behind the next command, or at the turn's end: a session may be in hand.
     #[cold]
     pub(super) fn evict_for(&mut self, need: u64, most: u32) -> bool {
         if !self.may_evict() {
@@ -50,10 +51,7 @@ impl Core {
             }
             steps += 1;
             let locks = &self.locks;
-            let evicted = match locks.is_empty() {
-                true => self.state.shard.evict(|_| false),
-                false => self.state.shard.evict(|hash| locks.has_key(hash)),
-            };
+            let evicted = self.state.shard.evict(|hash| locks.has_key(hash));
             if evicted == Evicted::Nothing {
                 // What was deleted before may be on its way.
                 let held = self.state.shard.memory().used_bytes();
@@ -85,11 +83,6 @@ impl Core {
             self.run_granted();
         }
         !is_free && self.may_evict() && self.state.shard.has_evictable()
-    }
-
-    /// Makes room for a run of commands. Whoever is to hear of what goes does so behind the next of these: their session is in hand.
-    pub(super) fn evict_for_run(&mut self, need: u64) -> bool {
-        self.evict_for(need, EVICTED_AT_ONCE)
     }
 
     /// Whether other cores have entries that may go, as many as there is used too much: they take a turn, and evict at its end.

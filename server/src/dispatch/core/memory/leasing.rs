@@ -77,7 +77,7 @@ impl Core {
         let mut has_room = self
             .budget
             .lease_more(&self.state.shared.memory, used, need);
-        if !has_room && self.evict_for_run(need) {
+        if !has_room && self.evict_for(need, EVICTED_AT_ONCE) {
             let used = self.used_bytes();
             has_room = self
                 .budget
