@@ -42,7 +42,7 @@ def encode(*words):
 
 
 class Server:
-    """One running server, pinned to one core, in a directory of its own."""
+    """One running server, pinned to one core unless that is None, in a directory of its own."""
 
     def __init__(self, name, command, core):
         self.name = name
@@ -59,7 +59,7 @@ class Server:
             stdout=self._log,
             stderr=subprocess.STDOUT,
             cwd=self._directory.name,
-            preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+            preexec_fn=None if core is None else lambda: os.sched_setaffinity(0, {core}),
         )
         self._await_ping()
 

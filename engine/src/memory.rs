@@ -28,7 +28,7 @@ pub(crate) use times::Times;
 use crate::entry::EntryRef;
 use crate::item::{self, Form, Head, Layout, Variant};
 use crate::nodes::Heap;
-use crate::raw::{Arena, Block, Buffer, ExtentId};
+use crate::raw::{Arena, Block, Buffer, ExtentId, IdleBound};
 use crate::{AccessClock, StoreError, UnixMillis};
 
 /// Bytes of a block that may lie idle after a rewrite in place.
@@ -716,6 +716,12 @@ impl Memory {
     /// Bytes held from the system for items.
     pub(crate) fn held_bytes(&self) -> u64 {
         self.heap.arena.touched_bytes() + self.heap.extents.held_bytes()
+    }
+
+    /// Says how much memory may lie idle from now on.
+    pub(crate) fn set_idle_bound(&mut self, bound: IdleBound) {
+        self.heap.arena.set_idle_bound(bound);
+        self.heap.extents.set_idle_bound(bound);
     }
 
     /// Bytes of the side tables of arena and extents.

@@ -1,10 +1,10 @@
 //! Memory under `maxmemory`: one pool for the server, and what each core has leased from it.
 //!
 //! ```text
-//!  maxmemory = free + leased by core 0 + leased by core 1 + … + leased for batches under way between them
-//!                     [ used ....... | room ]
+//!  maxmemory = free + leased by core 0 + leased by core 1 + … + leased for batches under way between them + uncounted
+//!                     [ used | idle | room ]
 //! ```
-//! A core leases what it uses, and some room ahead so that it asks the pool rarely. What it has come to use without asking
+//! A core leases what it holds, used or idle, and some room ahead so that it asks the pool rarely. What it has come to use without asking
 //! (a client's bytes, a reply) it leases all the same: then `free` falls below zero, and whatever may be refused is refused,
 //! on every core, until somebody gives back. A lease is given back as soon as its memory is free, so `free` below zero says
 //! that the cores use more than `maxmemory`, but for the room they hold.
@@ -12,7 +12,11 @@
 //! Without `maxmemory` the pool is as good as endless and all else is the same, so that a limit may come and change at any
 //! time. See `docs/decisions/0013-memory-budgets.md`.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+mod resident;
+
+pub use resident::Resident;
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 /// What there is to lease where `maxmemory` is 0 or beyond this: more than any machine's memory, and far from overflow.
 const ENDLESS_BYTES: u64 = 1 << 60;
@@ -21,11 +25,19 @@ const ENDLESS_BYTES: u64 = 1 << 60;
 pub const ROOM_MAX_BYTES: u64 = 1 << 20;
 /// All cores together hold at most this part of `maxmemory` ahead.
 pub const ROOM_SHARE: u64 = 64;
+/// Less room is not worth holding: under so small a limit it would keep what is used from ever coming near it.
+const ROOM_MIN_BYTES: u64 = 64 << 10;
+/// What the cores hold may exceed the limit by this part of it, while as much is idle among what they hold.
+const OVERDRAFT_SHARE: u64 = 128;
+/// Idle bytes of all cores that do not count under a small limit.
+const IDLE_UNCOUNTED_BYTES: u64 = 512 << 10;
 
 /// The memory that nobody has leased.
 #[derive(Debug)]
 pub struct Pool {
     free: AtomicI64,
+    /// Leased for what is resident and counted by no core.
+    uncounted: AtomicU64,
 }
 
 /// What one core has leased.
@@ -39,6 +51,7 @@ impl Pool {
     pub fn new(maxmemory_bytes: u64) -> Self {
         Self {
             free: AtomicI64::new(limit(maxmemory_bytes)),
+            uncounted: AtomicU64::new(0),
         }
     }
 
@@ -52,6 +65,13 @@ impl Pool {
     #[inline]
     pub fn free_bytes(&self) -> i64 {
         self.free.load(Ordering::Relaxed)
+    }
+
+    /// So many bytes are used that no core counts.
+    pub fn set_uncounted(&self, bytes: u64) {
+        let before = self.uncounted.swap(bytes, Ordering::Relaxed);
+        let by = before.cast_signed() - bytes.cast_signed();
+        self.free.fetch_add(by, Ordering::Relaxed);
     }
 
     fn take(&self, bytes: u64) {
@@ -146,7 +166,21 @@ impl Lease {
 /// Room that one of `cores` cores may hold ahead under a limit.
 pub fn room_bytes(maxmemory_bytes: u64, cores: u16) -> u64 {
     let share = limit(maxmemory_bytes).cast_unsigned() / ROOM_SHARE / u64::from(cores.max(1));
-    share.min(ROOM_MAX_BYTES)
+    match share.min(ROOM_MAX_BYTES) {
+        room if room < ROOM_MIN_BYTES => 0,
+        room => room,
+    }
+}
+
+/// By how much what the cores hold may exceed a limit, while as much is idle among it.
+pub fn overdraft_bytes(maxmemory_bytes: u64) -> u64 {
+    limit(maxmemory_bytes).cast_unsigned() / OVERDRAFT_SHARE
+}
+
+/// Idle bytes of one of `cores` cores that do not count: what the pages of some dozen size classes round up to is much under a limit of a
+/// megabyte, and nothing under one of 64.
+pub fn idle_uncounted_bytes(maxmemory_bytes: u64, cores: u16) -> u64 {
+    IDLE_UNCOUNTED_BYTES.saturating_sub(overdraft_bytes(maxmemory_bytes)) / u64::from(cores.max(1))
 }
 
 fn limit(maxmemory_bytes: u64) -> i64 {

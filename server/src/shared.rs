@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use crossbeam::utils::CachePadded;
 use larder_engine::{KeyHasher, VersionWords};
 
-use crate::budget::Pool;
+use crate::budget::{Pool, Resident};
 use crate::config::Config;
 use crate::observe::LogKind;
 use crate::order::{Ring, Sleepers};
@@ -25,6 +25,8 @@ pub struct Shared {
     config_version: AtomicU64,
     /// The memory that `maxmemory` allows and no core has leased.
     pub memory: Pool,
+    /// What is resident that no core counts.
+    pub resident: Resident,
     /// The table from slot to core.
     pub slots: SlotMap,
     /// The order of the transactions of all cores.
@@ -133,6 +135,8 @@ pub struct CoreGauges {
     pub tracked_keys: AtomicU64,
     /// Bytes of entries that may be evicted, as of its last turn.
     pub evictable_bytes: AtomicU64,
+    /// Bytes that it holds, idle and dying ones among them, as of its last turn; of that of a server with a limit.
+    pub held_bytes: AtomicU64,
 }
 
 impl Shared {
@@ -147,6 +151,7 @@ impl Shared {
         );
         Arc::new(Self {
             memory: Pool::new(config.maxmemory_bytes),
+            resident: Resident::default(),
             config: ArcSwap::from_pointee(config),
             config_version: AtomicU64::new(1),
             slots: SlotMap::even(cores),

@@ -18,6 +18,10 @@
 //! The first byte of a live block must never be [`FREE_MARK`]: that tells free blocks from live ones.
 
 mod evacuation;
+mod idle;
+
+pub(crate) use evacuation::EMPTIED_MAX_EIGHTHS;
+pub(crate) use idle::IdleBound;
 
 use std::ops::Range;
 
@@ -35,8 +39,6 @@ const SET_ASIDE_SHIFT: u32 = 6;
 const MIN_RESERVATION_BYTES: usize = if cfg!(miri) { 1 << 20 } else { 64 << 20 };
 /// Free slabs whose pages are kept for the next that needs one, until the arena is tended.
 const KEPT_FREE_SLABS: usize = 8;
-/// Share of the live bytes that free slabs may keep for good, as a shift, beside one slab: a thirty-second.
-const KEPT_SHIFT: u32 = 5;
 /// First byte of a free block.
 pub(crate) const FREE_MARK: u8 = 0xFF;
 
@@ -125,6 +127,8 @@ pub(crate) struct Arena {
     table_bytes: u64,
     /// Something has changed since a look found that nothing is to be given back or compacted.
     is_unsettled: bool,
+    /// How much may lie idle.
+    idle_bound: IdleBound,
     evacuating: Option<SlabId>,
     /// Where the slab being emptied is packed: no block is free below.
     packed_to: Option<usize>,
@@ -169,6 +173,7 @@ impl Arena {
             pool_bytes: 0,
             table_bytes: 0,
             is_unsettled: false,
+            idle_bound: IdleBound::Ordinary,
             evacuating: None,
             packed_to: None,
             insists: false,
@@ -426,14 +431,6 @@ impl Arena {
         }
     }
 
-    /// Gives the pages of a free slab back to the kernel.
-    fn trim_pool(&mut self) {
-        let Some(id) = self.dirty.pop() else { return };
-        self.discard_behind(id, 0);
-        self.clean.push(id);
-        self.table_bytes = self.count_table_bytes();
-    }
-
     /// Gives the pages of a slab behind the first `pages` back to the kernel.
     fn discard_behind(&mut self, id: u32, pages: usize) {
         let slab = &mut self.slabs[id as usize];
@@ -450,38 +447,6 @@ impl Arena {
         let start = id as usize * SLAB_BYTES;
         self.reservation
             .discard(start + pages * PAGE_BYTES..start + touched * PAGE_BYTES);
-    }
-
-    /// Whether there may be pages to give back, or slabs to compact.
-    #[inline(always)]
-    pub(crate) fn has_to_tend(&mut self) -> bool {
-        debug_assert!(self.is_unsettled || !self.finds_work());
-        self.is_unsettled && self.look()
-    }
-
-    #[cold]
-    fn look(&mut self) -> bool {
-        self.is_unsettled = self.finds_work();
-        self.is_unsettled
-    }
-
-    fn finds_work(&self) -> bool {
-        self.keeps_too_much() || self.evacuating.is_some() || self.is_sparse()
-    }
-
-    /// Whether free slabs keep more pages than they may for good.
-    #[inline]
-    fn keeps_too_much(&self) -> bool {
-        self.pool_bytes > SLAB_BYTES as u64 + (self.live_bytes >> KEPT_SHIFT)
-    }
-
-    /// Gives the pages of a free slab back if they keep too much; whether they did.
-    pub(crate) fn trim_some(&mut self) -> bool {
-        let keeps_too_much = self.keeps_too_much();
-        if keeps_too_much {
-            self.trim_pool();
-        }
-        keeps_too_much
     }
 
     /// Gives the pages of one slab back, whatever is in it; whether it had any. Only for an arena nobody reads any more.
@@ -767,7 +732,9 @@ mod tests {
                 arena.trim_some();
                 look(&mut arena);
             }
-            if let Some(slab) = (0..arena.slab_count()).find_map(|at| arena.sparse_slab(at)) {
+            if let Some(slab) =
+                (0..arena.slab_count()).find_map(|at| arena.sparse_slab(at, EMPTIED_MAX_EIGHTHS))
+            {
                 look(&mut arena);
                 let NthBlock::Live(block) = arena.nth_block(slab, arena.used_blocks(slab) - 1)
                 else {

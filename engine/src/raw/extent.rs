@@ -10,6 +10,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::arena::IdleBound;
 use super::buffer::Buffer;
 use super::span::{Span, Spans};
 use crate::limits::SPAN_MAX_BYTES;
@@ -197,6 +198,11 @@ impl Extents {
             self.dying_bytes += buffer.held_bytes() as u64;
             self.dying.push(buffer);
         }
+    }
+
+    /// Says how many free pages of spans may be kept from now on.
+    pub(crate) fn set_idle_bound(&mut self, bound: IdleBound) {
+        self.spans.set_idle_bound(bound);
     }
 
     /// Whether there may be pages to give back.

@@ -21,7 +21,7 @@ mod tags;
 #[cfg(test)]
 pub(crate) use arena::FREE_MARK;
 use arena::SLAB_BYTES;
-pub(crate) use arena::{Arena, Block, NthBlock};
+pub(crate) use arena::{Arena, Block, EMPTIED_MAX_EIGHTHS, IdleBound, NthBlock};
 pub use buffer::Buffer;
 pub(crate) use extent::{ExtentId, Extents};
 pub(crate) use prefetch::{LINE_BYTES, prefetch_read};

@@ -20,6 +20,7 @@
 //! and never more than a quarter of them and [`KEPT_AT_ONCE_BYTES`]: beyond, a span is returned as it is freed.
 
 use super::PAGE_BYTES;
+use super::arena::IdleBound;
 use super::system::Reservation;
 use crate::limits::SPAN_MAX_BYTES;
 
@@ -135,6 +136,8 @@ pub(crate) struct Spans {
     unused_run: u32,
     free: [FreeLists; 2],
     live_pages: u64,
+    /// How many free pages may be kept.
+    idle_bound: IdleBound,
 }
 
 impl Spans {
@@ -148,6 +151,7 @@ impl Spans {
             unused_run: NO_RUN,
             free: [FreeLists::new(), FreeLists::new()],
             live_pages: 0,
+            idle_bound: IdleBound::Ordinary,
         }
     }
 
@@ -274,11 +278,19 @@ impl Spans {
         };
     }
 
+    /// Says how many free pages may be kept from now on.
+    pub(crate) fn set_idle_bound(&mut self, bound: IdleBound) {
+        self.idle_bound = bound;
+    }
+
     /// Whether more pages are kept than are to be.
     #[inline(always)]
     pub(crate) fn keeps_too_much(&self) -> bool {
         const KEPT_PAGES: u64 = KEPT_BYTES / PAGE_BYTES as u64;
         let kept_pages = self.free[Backing::Kept as usize].pages;
+        if self.idle_bound == IdleBound::Least {
+            return kept_pages > 0;
+        }
         kept_pages > KEPT_PAGES && kept_pages > KEPT_PAGES + (self.live_pages >> KEPT_SHIFT)
     }
 

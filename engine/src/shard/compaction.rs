@@ -1,20 +1,24 @@
 //! Compaction: emptying sparse slabs so that their memory returns to the system.
 //!
-//! When a twenty-fourth of the touched memory is free, a hand walks the slabs. One that is at most seven eighths live is
-//! emptied into the other slabs of its class, or packed where those have no room: block by block its content is copied, and what names
+//! When a twenty-fourth of the touched memory is free, or where memory is short a ninety-sixth, a hand walks the slabs: first for those at
+//! most half live, then three quarters, then seven eighths. Such a one is emptied into the other slabs of its class, or packed where those have no room: block by block its content is copied, and what names
 //! it pointed to the copy. A node says of which collection or keyspace it is and which of its nodes. An item is found in its keyspace by the
 //! key's hash; it does not know its database, so the keyspaces are asked in turn, which costs a look at a node and at no other item.
 
 use super::Shard;
 use crate::keyspace::is_keyspace;
 use crate::nodes::{NodeKind, owner_of};
-use crate::raw::{Block, NthBlock};
+use crate::raw::{Block, EMPTIED_MAX_EIGHTHS, IdleBound, NthBlock};
 
 /// Slabs and free blocks looked at that cost as much as one block moved.
 const LOOKS_PER_MOVE: u32 = 16;
-/// Share of the live bytes that must be freed or added before slabs are walked again in vain: a sixteenth. What is added may leave
-/// as much free as what goes, since nodes that grow go from class to class.
+/// Share of the live bytes that must be freed or added before slabs are walked again in vain: a sixteenth, or a two hundred and
+/// fifty-sixth where memory is short. What is added may leave as much free as what goes, since nodes that grow go from class to class.
 const RETRY_SHIFT: u32 = 4;
+/// See [`RETRY_SHIFT`].
+const RETRY_SHIFT_SHORT: u32 = 8;
+/// Eighths of a slab that are live at most, by round: the emptiest are emptied first, which takes the least copying.
+const ROUNDS: [u64; 3] = [4, 6, EMPTIED_MAX_EIGHTHS];
 
 /// Where compaction is.
 #[derive(Default)]
@@ -23,6 +27,8 @@ pub(super) struct Compactor {
     slab: usize,
     /// Slabs looked at since one was worth emptying.
     in_vain: usize,
+    /// Which of [`ROUNDS`] it is at.
+    round: usize,
     /// Blocks of the slab under evacuation that are yet to be looked at: those below this, from the last on.
     blocks: usize,
     /// Live bytes when the hand had been round in vain.
@@ -59,23 +65,32 @@ impl Shard {
     fn next_sparse_slab(&mut self) -> bool {
         let arena = self.memory.arena_mut();
         if !arena.is_sparse() {
+            self.compactor.round = 0;
             return false;
         }
         let live = arena.live_bytes();
         let compactor = &mut self.compactor;
         if let Some(settled) = compactor.settled_at_bytes {
-            if live.abs_diff(settled) <= settled >> RETRY_SHIFT {
+            let shift = match arena.idle_bound() {
+                IdleBound::Ordinary => RETRY_SHIFT,
+                IdleBound::Least => RETRY_SHIFT_SHORT,
+            };
+            if live.abs_diff(settled) <= settled >> shift {
                 return false;
             }
             *compactor = Compactor::default();
         }
         let slabs = arena.slab_count();
         if compactor.in_vain >= slabs {
-            compactor.settled_at_bytes = Some(live);
-            return false;
+            if compactor.round + 1 == ROUNDS.len() {
+                compactor.settled_at_bytes = Some(live);
+                return false;
+            }
+            compactor.round += 1;
+            compactor.in_vain = 0;
         }
         compactor.slab = (compactor.slab + 1) % slabs;
-        if let Some(slab) = arena.sparse_slab(compactor.slab) {
+        if let Some(slab) = arena.sparse_slab(compactor.slab, ROUNDS[compactor.round]) {
             compactor.blocks = arena.used_blocks(slab);
             compactor.in_vain = 0;
         } else {

@@ -32,6 +32,7 @@ pub(crate) mod streams;
 #[cfg(test)]
 mod tests;
 mod undo;
+mod usage;
 mod walk;
 mod write;
 
@@ -54,6 +55,7 @@ pub use sorted_sets::{Member, MemberAhead, Scored, SortedSetMut, SortedSetRef};
 pub use streams::StreamMut;
 pub use undo::Undo;
 use undo::{Sums, UndoLog};
+pub use usage::MemoryUsage;
 pub use walk::ScanCursor;
 
 use std::collections::HashSet;
@@ -126,26 +128,6 @@ pub struct DeadlineStats {
     pub ttl_sum_ms: u64,
     /// Hashes that have fields with deadlines.
     pub volatile_fields: u64,
-}
-
-/// Where a shard's bytes are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct MemoryUsage {
-    /// Bytes of live entries, their nodes and rounding included, and of flushed ones not yet freed.
-    pub entry_bytes: u64,
-    /// Bytes of lists and side tables, which are not in the arena, and of the nodes that empty databases keep.
-    pub table_bytes: u64,
-    /// Bytes the arena holds from the system, live or free.
-    pub arena_bytes: u64,
-    /// Bytes of keys and values alone.
-    pub payload_bytes: u64,
-}
-
-impl MemoryUsage {
-    /// What `maxmemory` bounds and `used_memory` shows.
-    pub fn used_bytes(&self) -> u64 {
-        self.entry_bytes + self.table_bytes
-    }
 }
 
 /// One core's part of the keyspace.
@@ -284,36 +266,6 @@ impl Shard {
     /// Entries removed because of their deadline since the shard began.
     pub fn expired_total(&self) -> u64 {
         self.expired_total
-    }
-
-    /// Where the bytes are; exact.
-    #[inline]
-    pub fn memory(&self) -> MemoryUsage {
-        let (retired_bytes, flushed_bytes) = match &self.graveyard {
-            Some(graveyard) => (graveyard.retired_bytes(), graveyard.list_bytes()),
-            None => (0, 0),
-        };
-        let mut table_bytes = self.undos_aside_bytes
-            + self.list_bytes
-            + self.kept_bytes
-            + flushed_bytes
-            + self.memory.table_bytes()
-            + self.eviction_bytes();
-        if self.undo.is_open {
-            table_bytes += self.undo_bytes();
-        }
-        MemoryUsage {
-            entry_bytes: self.memory.item_bytes_total() - self.kept_bytes + retired_bytes,
-            table_bytes,
-            arena_bytes: self.memory.held_bytes() + retired_bytes,
-            payload_bytes: self.memory.payload_bytes(),
-        }
-    }
-
-    /// Bytes that count as used and belong to no entry any more: large buffers that [`Self::tend`] gives back in pieces.
-    #[inline]
-    pub fn dying_bytes(&self) -> u64 {
-        self.memory.dying_bytes()
     }
 
     /// Bytes of the nodes and lists of `db`, the short strings in them included.

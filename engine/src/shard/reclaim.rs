@@ -9,6 +9,7 @@ use crate::DbIndex;
 use crate::journal::Effect;
 use crate::keyspace::{ContentsId, Keyspace};
 use crate::memory::Memory;
+use crate::raw::IdleBound;
 
 /// A database of up to this many entries is freed at once when it is flushed.
 const FREE_AT_ONCE_ENTRIES: u64 = 256;
@@ -154,6 +155,14 @@ impl Shard {
     #[inline]
     pub fn tend(&mut self, budget: u32) -> bool {
         self.has_to_tend() && self.tend_some(budget)
+    }
+
+    /// As [`Self::tend`], where resident memory is short: keeps nothing for reuse, and compacts what otherwise would not be worth it.
+    pub fn tend_short(&mut self, budget: u32) -> bool {
+        self.memory.set_idle_bound(IdleBound::Least);
+        let has_more = self.tend(budget);
+        self.memory.set_idle_bound(IdleBound::Ordinary);
+        has_more
     }
 
     /// Whether there may be something to do.

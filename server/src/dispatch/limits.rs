@@ -121,8 +121,16 @@ pub const EVICTED_AT_ONCE: u32 = 4096;
 /// The same at the end of a turn.
 pub const EVICTED_AT_END: u32 = 256;
 
-/// While other cores make room, all together may use more than there is by this part of it.
+/// While other cores make room, all together may use more than there is by this part of it. Beyond, no write is accepted, and clients are
+/// closed for what they hold.
 pub const OVERDRAFT_SHARE: u64 = 64;
+
+/// Steps of house-keeping, of [`TEND_BUDGET`] each, by which a core gives idle memory back before a run of commands, or at the end of a turn in
+/// which the pool is overdrawn: some 50 µs each.
+pub const TIGHTENED_AT_ONCE: u32 = 8;
+
+/// Steps of house-keeping in a turn while dying memory is what exceeds `maxmemory`: a mebibyte each.
+pub const DYING_STEPS: u32 = 8;
 
 /// Room for the replies of an `EXEC` that is kept from one to the next.
 pub const EXEC_REPLIES_KEPT_BYTES: usize = 64 * 1024;

@@ -130,6 +130,9 @@ impl<B: Backend> Driver<B> {
             backend.wake(place);
         }
         desk.attend(backend);
+        if desk.core.measures_resident() {
+            desk.core.note_resident(os::resident_bytes());
+        }
         if desk.core.gives_memory_back() {
             os::give_memory_back();
         }

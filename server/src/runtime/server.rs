@@ -12,6 +12,7 @@ use super::mail::Mesh;
 use super::own_files::OwnFile;
 use super::placement::CorePlan;
 use super::probe;
+use super::ring::os;
 use super::tuning::Tuning;
 use crate::command::CommandTable;
 use crate::config::Config;
@@ -180,6 +181,7 @@ impl Server {
                 Err(_) => return Err("a core ended while it started".to_owned().into()),
             }
         }
+        self.shared.resident.begin(os::resident_bytes());
         for gate in gates {
             // A core that is gone has told why by `ended`.
             let _ = gate.send(());

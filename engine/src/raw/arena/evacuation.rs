@@ -11,28 +11,16 @@ use super::{
     Arena, Block, Class, FREE_MARK, NO_BLOCK, NO_SLAB, NthBlock, PAGE_BYTES, SlabId, SlabState,
 };
 
-/// Free bytes among live ones that are not worth compaction.
-const SPARSE_MIN_BYTES: u64 = 512 << 10;
-/// Share of what is in use that may be free: a twenty-fourth.
-const SPARSE_SHARE: u64 = 24;
 /// Eighths of a slab that are live at most if it is to be emptied into others.
-const EMPTIED_MAX_EIGHTHS: u64 = 7;
+pub(crate) const EMPTIED_MAX_EIGHTHS: u64 = 7;
 /// Pages that packing a slab must give back.
 const PACK_MIN_PAGES: usize = 4;
 
 impl Arena {
-    /// Whether enough of the memory of slabs in use is free for compaction to be worth a look: a twenty-fourth, and half a mebibyte.
-    #[inline]
-    pub(crate) fn is_sparse(&self) -> bool {
-        let in_use = self.touched_bytes - self.pool_bytes;
-        let free = in_use.saturating_sub(self.live_bytes);
-        free > SPARSE_MIN_BYTES && free > in_use / SPARSE_SHARE
-    }
-
-    /// Slab number `index`, if emptying it pays: at most seven eighths live, and room for those in other slabs of its
+    /// Slab number `index`, if emptying it pays: at most so many eighths live, and room for those in other slabs of its
     /// class, or in those and its own lower part. Takes it out of use: blocks are only freed in it, and moved by
     /// [`Self::move_block`], until it is empty, or [`Self::end_evacuation`].
-    pub(crate) fn sparse_slab(&mut self, index: usize) -> Option<SlabId> {
+    pub(crate) fn sparse_slab(&mut self, index: usize, eighths: u64) -> Option<SlabId> {
         let slab = *self.slabs.get(index)?;
         if slab.place != SlabState::Listed || self.evacuating.is_some() {
             return None;
@@ -44,7 +32,7 @@ impl Arena {
         let room_elsewhere = (u64::from(state.slabs) - 1) * per_slab - (state.live - live);
         let left = live.saturating_sub(room_elsewhere) as usize;
         let packed_pages = (left * self.classes.block_bytes(class)).div_ceil(PAGE_BYTES);
-        let is_sparse = live * 8 <= per_slab * EMPTIED_MAX_EIGHTHS;
+        let is_sparse = live * 8 <= per_slab * eighths;
         let fits_elsewhere = room_elsewhere >= live;
         let can_be_packed = usize::from(slab.touched_pages) >= packed_pages + PACK_MIN_PAGES
             && packed_pages * 4 <= usize::from(slab.touched_pages) * 3;
@@ -147,6 +135,7 @@ impl Arena {
 
 #[cfg(test)]
 mod tests {
+    use super::super::idle::SPARSE_MIN_BYTES;
     use super::super::tests::{arena, fill};
     use super::*;
 
@@ -159,7 +148,9 @@ mod tests {
                 arena.free(block);
             }
         }
-        let slab = arena.sparse_slab(0).expect("a quarter is live");
+        let slab = arena
+            .sparse_slab(0, EMPTIED_MAX_EIGHTHS)
+            .expect("a quarter is live");
         let mut index = 0;
         loop {
             match arena.nth_block(slab, index) {
@@ -190,7 +181,9 @@ mod tests {
             }
             !goes
         });
-        let slab = arena.sparse_slab(0).expect("the others have room for half");
+        let slab = arena
+            .sparse_slab(0, EMPTIED_MAX_EIGHTHS)
+            .expect("the others have room for half");
         for index in (0..arena.used_blocks(slab)).rev() {
             if let NthBlock::Live(block) = arena.nth_block(slab, index) {
                 let content = arena.tail(block)[..4096].to_vec();
@@ -240,7 +233,9 @@ mod tests {
             }
         }
         let live = arena.live_bytes();
-        let slab = arena.sparse_slab(0).expect("a fifth is live");
+        let slab = arena
+            .sparse_slab(0, EMPTIED_MAX_EIGHTHS)
+            .expect("a fifth is live");
         for index in (0..arena.used_blocks(slab)).rev() {
             let NthBlock::Live(block) = arena.nth_block(slab, index) else {
                 continue;

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use super::Core;
 use crate::command::closing::Excess;
 use crate::command::{Clock, CoreState, closing, moving};
-use crate::dispatch::limits::{FREED_BYTES, PERIOD_MS, TEND_BUDGET};
+use crate::dispatch::limits::{FREED_BYTES, PERIOD_MS};
 use crate::session::{Closing, Ending, gate};
 
 impl Core {
@@ -128,7 +128,7 @@ impl Core {
     fn background(&mut self) -> bool {
         let collects =
             self.state.moving.is_concerned() && moving::go_on_collecting(&mut self.state);
-        self.state.shard.tend(TEND_BUDGET) || collects
+        self.tend_shard() || collects
     }
 
     fn periodic(&mut self, now_ms: u64) {

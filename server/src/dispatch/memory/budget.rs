@@ -29,6 +29,10 @@ pub(in crate::dispatch) struct Budget {
     is_congested: bool,
     /// `maxmemory` is set.
     is_limited: bool,
+    /// By how much what all hold may exceed it, while as much is idle.
+    overdraft_max: u64,
+    /// Idle bytes that do not count.
+    idle_uncounted: u64,
     /// A batch is held back: the receiver has yet to take much.
     mail_waits: bool,
 }
@@ -46,6 +50,8 @@ impl Budget {
             lua_collected: 0,
             is_congested: false,
             is_limited: false,
+            overdraft_max: 0,
+            idle_uncounted: 0,
             mail_waits: false,
         }
     }
@@ -126,6 +132,20 @@ impl Budget {
     pub(in crate::dispatch) fn set_limit(&mut self, maxmemory_bytes: u64, cores: u16) {
         self.room_max = budget::room_bytes(maxmemory_bytes, cores);
         self.is_limited = maxmemory_bytes > 0;
+        self.overdraft_max = budget::overdraft_bytes(maxmemory_bytes);
+        self.idle_uncounted = budget::idle_uncounted_bytes(maxmemory_bytes, cores);
+    }
+
+    /// What counts of so many idle bytes.
+    #[inline(always)]
+    pub(in crate::dispatch) fn counted_idle(&self, idle: u64) -> u64 {
+        idle.saturating_sub(self.idle_uncounted)
+    }
+
+    /// By how much what all hold may exceed `maxmemory`, while as much is idle.
+    #[inline]
+    pub(in crate::dispatch) fn overdraft_max(&self) -> u64 {
+        self.overdraft_max
     }
 
     /// The next run of commands leases anew.

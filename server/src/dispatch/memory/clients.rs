@@ -71,6 +71,11 @@ impl ClientMemory {
         self.gives_back |= freed_bytes >= FREED_BYTES && now_ms >= self.gives_back_from_ms;
     }
 
+    /// Memory is short, and the allocator keeps much.
+    pub(in crate::dispatch) fn note_short(&mut self, now_ms: u64) {
+        self.gives_back |= now_ms >= self.gives_back_from_ms;
+    }
+
     /// Whether memory is to be given back to the system now. If so, not again before a period has passed.
     #[inline]
     pub(in crate::dispatch) fn take_giving_back(&mut self, now_ms: impl FnOnce() -> u64) -> bool {

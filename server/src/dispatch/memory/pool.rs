@@ -19,6 +19,17 @@ impl BufferPool {
         Some(buffer)
     }
 
+    /// Bytes kept.
+    #[inline(always)]
+    pub(in crate::dispatch) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Keeps none any more.
+    pub(in crate::dispatch) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
     /// Keeps an emptied buffer, unless there are enough.
     #[inline]
     pub(in crate::dispatch) fn give(&mut self, buffer: Vec<u8>) {

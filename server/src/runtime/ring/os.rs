@@ -57,6 +57,17 @@ pub(in crate::runtime) fn give_memory_back() {
     }
 }
 
+/// Bytes of the process that are resident; zero where the system does not tell.
+#[cold]
+pub(in crate::runtime) fn resident_bytes() -> u64 {
+    // SAFETY: it reads a constant of the system.
+    let page_bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages = text.split_whitespace().nth(1);
+    let pages: u64 = pages.and_then(|pages| pages.parse().ok()).unwrap_or(0);
+    pages * u64::try_from(page_bytes).unwrap_or(0)
+}
+
 /// A limit of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::runtime) enum Limit {

@@ -2,7 +2,7 @@
 //! together in all ways (`maxmemory-clients`).
 //!
 //! ```text
-//!  a session has changed ─▶ the core's sum ─▶ the sum of all cores ─▶ more than they may hold?
+//!  a session has changed ─▶ the core's sum ─▶ the sum of all cores ─▶ more than they may hold, or than there is (`ceiling.rs`)?
 //!                                                                           │
 //!        close the oldest of the largest class here  ◀── it is on this core ┤
 //!        have its core do so, and run little until then ◀── it is elsewhere ┘
@@ -131,10 +131,7 @@ impl Core {
     fn bound_clients(&mut self, mut at_work: Option<&mut Session>) {
         self.state.publish_client_memory();
         let were_short = self.client_memory.look_anew();
-        while self
-            .client_memory
-            .is_too_much(self.state.shared.client_bytes.load(Ordering::Relaxed))
-        {
+        while self.hold_too_much() {
             let (core, class) = self.state.largest_client();
             if class == SizeClass::NONE {
                 // Nobody who holds much may be closed (`CLIENT NO-EVICT`).
@@ -146,6 +143,12 @@ impl Core {
             self.close_oldest_of(class, at_work.as_deref_mut());
             self.state.publish_client_memory();
         }
+    }
+
+    /// Whether clients hold more than they may, or more than there is.
+    fn hold_too_much(&mut self) -> bool {
+        let bytes = self.state.shared.client_bytes.load(Ordering::Relaxed);
+        self.client_memory.is_too_much(bytes) || self.clients_exceed(bytes)
     }
 
     /// Has another core close one of its clients. It may be at a long command, and is not asked again at once.

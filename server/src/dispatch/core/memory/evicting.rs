@@ -1,7 +1,7 @@
 //! Room made by evicting, where a policy says so.
 //!
 //! ```text
-//!  a run of commands finds no room ──▶ entries of this core go until there is, then it runs
+//!  a run of commands finds no room ──▶ what is idle is given back, entries of this core go until there is, then it runs
 //!  a command weighed by itself, the pool overdrawn ──▶ the same, then it is refused if nothing could go
 //!       └── this core has nothing that may go, others have ──▶ they take a turn, and it runs all the same
 //!  the end of a turn, the pool overdrawn ──▶ some go, whoever has drawn so much
@@ -15,7 +15,7 @@ use larder_engine::Evicted;
 
 use crate::command::CoreCall;
 use crate::dispatch::core::Core;
-use crate::dispatch::limits::{EVICTED_AT_END, OVERDRAFT_SHARE, TEND_BUDGET};
+use crate::dispatch::limits::{EVICTED_AT_END, EVICTED_AT_ONCE, TEND_BUDGET, TIGHTENED_AT_ONCE};
 use crate::routing::CoreId;
 
 impl Core {
@@ -28,45 +28,52 @@ impl Core {
             && !self.state.moving.stands_still()
     }
 
-    /// Evicts until the pool has so many bytes free, or nothing may go, or so many have gone as may at once. Whether there are so many.
-    /// Whoever is to hear of what goes does so behind the next command, or at the turn's end: a session may be in hand.
+    /// Makes room for so many bytes: gives back what is idle, and evicts, until there is, or nothing may go, or so many have gone as may at
+    /// once. Whether there is. Whoever is to hear of what goes does so behind the next command, or at the turn's end: a session may be
+    /// in hand.
     #[cold]
-    pub(super) fn evict_for(&mut self, need: u64, most: u32) -> bool {
-        if !self.may_evict() {
-            return false;
-        }
-        let need = need.cast_signed();
+    pub(super) fn make_room(&mut self, need: u64, most: u32) -> bool {
+        let mut evicts = self.may_evict();
         let before = self.state.shard.journal().set_moment(None);
-        let mut has_more = true;
-        let mut steps = 0;
-        let is_free = loop {
-            let used = self.used_bytes();
-            let pool = &self.state.shared.memory;
-            self.budget.fit(pool, used);
-            if pool.free_bytes() >= need {
+        let overdraft_max = self.budget.overdraft_max();
+        let (mut steps, mut tightened) = (0, 0);
+        let has_room = loop {
+            let standing = self.standing();
+            if standing.suffices(need, overdraft_max) {
                 break true;
             }
-            if !has_more || steps >= most {
-                break false;
+            // More of it is idle than is missing: it only has to be given back.
+            if standing.is_idle_enough(need) && tightened < TIGHTENED_AT_ONCE {
+                if self.tighten() {
+                    tightened += 1;
+                    continue;
+                }
+                if !evicts {
+                    break standing.suffices(need, self.overdraft_at_most());
+                }
+            }
+            if !evicts || steps >= most || tightened >= TIGHTENED_AT_ONCE {
+                break standing.suffices(need, self.overdraft_at_most());
             }
             steps += 1;
             let locks = &self.locks;
             let evicted = self.state.shard.evict(|hash| locks.has_key(hash));
             if evicted == Evicted::Nothing {
                 // What was deleted before may be on its way.
-                let held = self.state.shard.memory().used_bytes();
+                let used = self.state.shard.memory().used_bytes();
                 self.state.shard.tend(TEND_BUDGET);
-                has_more = self.state.shard.memory().used_bytes() < held;
+                evicts = self.state.shard.memory().used_bytes() < used;
             }
         };
         self.state.shard.journal().set_moment(before);
-        is_free
+        has_room
     }
 
-    /// At the end of a turn: if the cores use more than there is, some of this core's entries go. Whether more should.
+    /// At the end of a turn: if the cores hold more than there is, what is idle here is given back, or some of this core's entries go.
+    /// Whether more should.
     #[inline]
     pub(in crate::dispatch::core) fn evict_at_end(&mut self) -> bool {
-        if !self.budget.is_limited() || !self.state.shard.evicts() {
+        if !self.budget.is_limited() {
             return false;
         }
         let gauges = self.state.shared.gauges(self.state.id);
@@ -75,22 +82,34 @@ impl Core {
         if self.state.shared.memory.free_bytes() >= 0 {
             return false;
         }
-        let is_free = self.evict_for(0, EVICTED_AT_END);
+        self.make_room_at_end()
+    }
+
+    #[cold]
+    fn make_room_at_end(&mut self) -> bool {
+        let far_beyond = self.standing().overdrawn() > self.overdraft_at_most();
+        let most = match far_beyond {
+            true => EVICTED_AT_ONCE,
+            false => EVICTED_AT_END,
+        };
+        let has_room = self.make_room(0, most);
         self.act_on_notes(None, None);
         // Some wait for a key to go, and hear of it now: no command comes behind.
         if self.state.shard.awaited().has_written() {
             self.serve_written();
             self.run_granted();
         }
-        !is_free && self.may_evict() && self.state.shard.has_evictable()
+        if !has_room {
+            self.look_whether_clients_exceed();
+        }
+        !has_room && self.may_evict() && self.state.shard.has_evictable()
     }
 
     /// Whether other cores have entries that may go, as many as there is used too much: they take a turn, and evict at its end.
     pub(super) fn others_make_room(&mut self) -> bool {
         let shared = &self.state.shared;
         let overdrawn = shared.memory.free_bytes().min(0).unsigned_abs();
-        let most = self.state.config.maxmemory_bytes / OVERDRAFT_SHARE;
-        if overdrawn > most {
+        if overdrawn > self.overdraft_at_most() {
             return false;
         }
         let may_make_room = |core: &CoreId| {

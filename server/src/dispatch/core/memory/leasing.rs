@@ -9,9 +9,9 @@
 //! overdrawn. It is done where the command's key lives, or, for a command on several cores, where it begins: what has begun
 //! on one core is not refused by another.
 //!
-//! What is counted: the shard; sessions and what is buffered for them; scripts; copies; batches to other cores, from them,
+//! What is counted: the shard, with what is idle in it (`core/memory/ceiling.rs`); sessions and what is buffered for them; scripts; copies; batches to other cores, from them,
 //! and requests that wait here; what transactions and gathered replies keep. A session's large buffers are counted as they
-//! come and go, small ones every period, and once more when the core has gone idle. Buffers kept for reuse are not counted.
+//! come and go, small ones every period, and once more when the core has gone idle. Buffers kept for reuse are idle.
 
 use std::sync::atomic::Ordering;
 
@@ -43,9 +43,14 @@ impl Core {
         let besides = sessions + scripts + self.state.observed.copy_bytes + self.budget.kept();
         let shard = &self.state.shard;
         let dying = shard.dying_bytes().min(DYING_UNCOUNTED_MAX_BYTES);
-        let held = shard.memory().used_bytes() - dying;
+        let live = shard.memory().used_bytes() - dying;
         // Only where a test has switched locks off may what is given be gone before it has arrived.
-        held.saturating_sub(self.state.given_bytes) + besides + outbox_bytes
+        live.saturating_sub(self.state.given_bytes) + besides + outbox_bytes
+    }
+
+    /// Bytes the core leases: what it uses, and what is idle but for a little.
+    pub(in crate::dispatch) fn leasable_bytes(&self) -> u64 {
+        self.used_bytes() + self.idle_bytes()
     }
 
     /// A limit may have come, changed or gone.
@@ -73,16 +78,16 @@ impl Core {
 
     #[cold]
     fn lease_more(&mut self, need: u64) {
-        let used = self.used_bytes();
-        let mut has_room = self
-            .budget
-            .lease_more(&self.state.shared.memory, used, need);
-        if !has_room && self.evict_for(need, EVICTED_AT_ONCE) {
-            let used = self.used_bytes();
-            has_room = self
-                .budget
-                .lease_more(&self.state.shared.memory, used, need);
-        }
+        let held = self.leasable_bytes();
+        let pool = &self.state.shared.memory;
+        let has_room = self.budget.lease_more(pool, held, need)
+            || self.make_room(need, EVICTED_AT_ONCE) && {
+                // Or the run goes on what is idle here.
+                let held = self.leasable_bytes();
+                let pool = &self.state.shared.memory;
+                self.budget.lease_more(pool, held, need);
+                true
+            };
         self.set_gate(gate::MAXMEMORY, !has_room);
     }
 
@@ -91,13 +96,17 @@ impl Core {
     pub(in crate::dispatch::core) fn settle_lease(&mut self) {
         let outbox_bytes = self.outboxes.weighed_bytes();
         let used = self.used_bytes_with(outbox_bytes);
+        let idle = self.idle_bytes();
+        if self.budget.is_limited() {
+            self.tell_held(used);
+        }
         let peak = &mut self.state.observed.peak_bytes;
         *peak = used.max(*peak);
         let between_cores = &mut self.state.observed.between_cores_bytes;
         *between_cores = self.budget.kept() + outbox_bytes;
         let are_weighed = self.state.gates & gate::MAXMEMORY != 0;
         self.budget
-            .settle(&self.state.shared.memory, used, are_weighed);
+            .settle(&self.state.shared.memory, used + idle, are_weighed);
     }
 
     /// Whether the server holds more than `maxmemory`: then what would use more is refused.
@@ -109,16 +118,14 @@ impl Core {
         self.look_again_at_memory();
         self.is_overdrawn()
             && !self.is_mended_by_freeing()
-            && !self.evict_for(0, EVICTED_AT_ONCE)
+            && !self.make_room(0, EVICTED_AT_ONCE)
             && !self.others_make_room()
     }
 
     /// Whether the cores use more than there is, this one as of now.
     fn is_overdrawn(&mut self) -> bool {
-        let used = self.used_bytes();
-        let pool = &self.state.shared.memory;
-        self.budget.fit(pool, used);
-        pool.free_bytes() < 0
+        let most = self.budget.overdraft_max();
+        !self.standing().suffices(0, most)
     }
 
     /// Frees large values that were deleted, and garbage of scripts, as long as there is any and the pool is overdrawn. Whether

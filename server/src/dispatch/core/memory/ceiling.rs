@@ -1,0 +1,159 @@
+//! `maxmemory` bounds what is resident: what the core holds though nothing lies in it, and what no core counts.
+//!
+//! ```text
+//!  resident:  used ........................ | idle: free blocks, slabs, pages, buffers for reuse | uncounted
+//!             ▲                               ▲                                                     ▲
+//!             evicting makes this idle        giving back makes this free                           measured by the runtime
+//! ```
+//! A write at the limit is paid for by what is idle, if that would make up for what all hold too much: it mostly fits there, as what goes and what comes
+//! are of the same sizes. Where they are not, what is held grows beyond the limit, by [`Budget::overdraft_max`] at most; then what is idle is
+//! given back first, in slices, and what is evicted meanwhile makes that cheaper. So used memory never exceeds the limit, nothing is
+//! evicted for pages that have only to be given back, and resident memory exceeds the limit by little.
+//!
+//! [`Budget::overdraft_max`]: crate::dispatch::memory::budget::Budget::overdraft_max
+
+use std::sync::atomic::Ordering;
+
+use crate::dispatch::core::Core;
+use crate::dispatch::limits::{DYING_STEPS, OVERDRAFT_SHARE, TEND_BUDGET};
+use crate::routing::CoreId;
+
+/// How the pool stands, and what this core could give back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Standing {
+    /// Bytes of the pool; negative if all hold more than there is.
+    free: i64,
+    /// Bytes idle here.
+    idle: u64,
+}
+
+impl Standing {
+    /// By how much all hold more than there is.
+    pub(super) fn overdrawn(self) -> u64 {
+        self.free.min(0).unsigned_abs()
+    }
+
+    /// Whether, were what is idle here given back, there would be room for so much.
+    pub(super) fn is_idle_enough(self, need: u64) -> bool {
+        self.idle >= self.overdrawn() + need
+    }
+
+    /// Whether there is room for so much, or enough is idle and no more than so much overdrawn.
+    pub(super) fn suffices(self, need: u64, most_overdrawn: u64) -> bool {
+        self.free >= need.cast_signed()
+            || self.overdrawn() <= most_overdrawn && self.is_idle_enough(need)
+    }
+}
+
+impl Core {
+    /// Bytes held though nothing lies in them, but for a little.
+    #[inline]
+    pub(super) fn idle_bytes(&self) -> u64 {
+        let idle = self.state.shard.memory().idle_bytes + self.buffers.bytes() as u64;
+        self.budget.counted_idle(idle)
+    }
+
+    /// Leases what the core holds now, and looks how the pool stands.
+    pub(super) fn standing(&mut self) -> Standing {
+        let (used, idle) = (self.used_bytes(), self.idle_bytes());
+        let pool = &self.state.shared.memory;
+        self.budget.fit(pool, used + idle);
+        Standing {
+            free: pool.free_bytes(),
+            idle,
+        }
+    }
+
+    /// By how much all may hold more than there is before no write is accepted.
+    pub(super) fn overdraft_at_most(&self) -> u64 {
+        self.state.config.maxmemory_bytes / OVERDRAFT_SHARE
+    }
+
+    /// Gives some of what is idle back; whether there was any to give, or something to do for it.
+    pub(super) fn tighten(&mut self) -> bool {
+        let before = self.leasable_bytes();
+        self.buffers.clear();
+        self.state.shard.tend_short(TEND_BUDGET) || self.leasable_bytes() < before
+    }
+
+    /// A bounded step of the shard's house-keeping: a longer one while what it owes the system is what exceeds the limit. Whether more is left.
+    #[inline]
+    pub(in crate::dispatch::core) fn tend_shard(&mut self) -> bool {
+        let free = self.state.shared.memory.free_bytes();
+        if !self.budget.is_limited() || free >= 0 && self.state.shard.dying_bytes() == 0 {
+            return self.state.shard.tend(TEND_BUDGET);
+        }
+        self.tend_short_of_memory(free)
+    }
+
+    #[cold]
+    fn tend_short_of_memory(&mut self, free: i64) -> bool {
+        let dying_exceeds = |shard: &larder_engine::Shard| free < shard.dying_bytes().cast_signed();
+        let mut steps = 1;
+        while steps < DYING_STEPS
+            && dying_exceeds(&self.state.shard)
+            && self.state.shard.dying_bytes() > 0
+        {
+            self.state.shard.tend(TEND_BUDGET);
+            steps += 1;
+        }
+        let overdrawn = free.min(0).unsigned_abs();
+        if overdrawn > self.budget.overdraft_max() / 2 {
+            return self.state.shard.tend_short(TEND_BUDGET);
+        }
+        self.state.shard.tend(TEND_BUDGET)
+    }
+
+    /// Tells the core that measures what this one holds, of which it uses `used`.
+    pub(super) fn tell_held(&self, used: u64) {
+        let shard = &self.state.shard;
+        let idle = shard.memory().idle_bytes + self.buffers.bytes() as u64;
+        let held = used + idle + shard.dying_bytes();
+        let gauges = self.state.shared.gauges(self.state.id);
+        gauges.held_bytes.store(held, Ordering::Relaxed);
+    }
+
+    /// Whether this core is to be told now what is resident ([`Self::note_resident`]).
+    #[inline]
+    pub fn measures_resident(&self) -> bool {
+        let now_ms = self.state.clock.monotonic_ms();
+        self.budget.is_limited() && self.state.shared.resident.is_to_measure(now_ms)
+    }
+
+    /// So many bytes of the process are resident: what of these no core counts is leased by nobody in particular.
+    pub fn note_resident(&mut self, bytes: u64) {
+        let shared = &self.state.shared;
+        let held = (0..shared.cores()).map(|core| {
+            let gauges = shared.gauges(CoreId(core));
+            gauges.held_bytes.load(Ordering::Relaxed) + gauges.mail_bytes.load(Ordering::Relaxed)
+        });
+        let uncounted = bytes.saturating_sub(held.sum());
+        let limit = self.state.config.maxmemory_bytes;
+        let counts = shared.resident.note(uncounted, limit);
+        shared.memory.set_uncounted(counts);
+        let is_overdrawn = shared.memory.free_bytes() < 0;
+        if is_overdrawn && shared.resident.since_start_bytes() > self.budget.overdraft_max() {
+            let now_ms = self.state.clock.monotonic_ms();
+            self.client_memory.note_short(now_ms);
+        }
+    }
+
+    /// Whether clients hold so much that closing some mends what all hold too much, and nothing else would.
+    pub(super) fn clients_exceed(&mut self, clients_bytes: u64) -> bool {
+        if !self.budget.is_limited() || self.state.shared.memory.free_bytes() >= 0 {
+            return false;
+        }
+        let overdrawn = self.standing().overdrawn();
+        let may_go = (0..self.state.shared.cores()).any(|core| {
+            let gauges = self.state.shared.gauges(CoreId(core));
+            gauges.evictable_bytes.load(Ordering::Relaxed) > 0
+        });
+        let at_most = self.overdraft_at_most();
+        overdrawn > at_most && clients_bytes >= overdrawn && (!may_go || overdrawn > 4 * at_most)
+    }
+
+    /// All hold more than there is, and this core could not mend it: clients are looked at at the end of the turn.
+    pub(super) fn look_whether_clients_exceed(&mut self) {
+        self.state.sessions.memory_mut().note_change();
+    }
+}
