@@ -38,6 +38,8 @@ pub struct Pool {
     free: AtomicI64,
     /// Leased for what is resident and counted by no core.
     uncounted: AtomicU64,
+    /// Leased for what is deleted and on its way back to the system, on all cores.
+    dying: AtomicU64,
 }
 
 /// What one core has leased.
@@ -52,6 +54,7 @@ impl Pool {
         Self {
             free: AtomicI64::new(limit(maxmemory_bytes)),
             uncounted: AtomicU64::new(0),
+            dying: AtomicU64::new(0),
         }
     }
 
@@ -72,6 +75,18 @@ impl Pool {
         let before = self.uncounted.swap(bytes, Ordering::Relaxed);
         let by = before.cast_signed() - bytes.cast_signed();
         self.free.fetch_add(by, Ordering::Relaxed);
+    }
+
+    /// Bytes leased for what is on its way back to the system.
+    #[inline]
+    pub fn dying_bytes(&self) -> u64 {
+        self.dying.load(Ordering::Relaxed)
+    }
+
+    /// Of what a core has leased so many bytes are on their way back to the system, and were so many before.
+    pub fn change_dying(&self, from_bytes: u64, to_bytes: u64) {
+        self.dying
+            .fetch_add(to_bytes.wrapping_sub(from_bytes), Ordering::Relaxed);
     }
 
     fn take(&self, bytes: u64) {

@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const FREE_OF_CHARGE_BYTES: u64 = 16 << 20;
 /// What was there at start counts up to this part of what the limit is beyond that: a sixteenth.
 const AT_START_SHIFT: u32 = 4;
-/// What has come since, up to this: a quarter.
-const SINCE_SHIFT: u32 = 2;
+/// What has come since, up to this: a half.
+const SINCE_SHIFT: u32 = 1;
 /// Milliseconds between two measurements.
 const PERIOD_MS: u64 = 50;
 

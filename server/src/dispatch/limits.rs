@@ -104,8 +104,8 @@ pub const ACKNOWLEDGED_BYTES: i64 = 1 << 20;
 /// others, and what it has published. With more than that it begins again, with locks of everything and without a log.
 pub const SCRIPT_HELD_MAX_BYTES: u64 = 64 << 20;
 
-/// Large buffers that a core gives back to the system piece by piece are not counted under `maxmemory` up to so many bytes: one
-/// argument of the greatest length and the words beside it. What is beyond counts until it is given back.
+/// What is deleted and given back to the system piece by piece is not used memory up to so many bytes a core, and nobody is refused for that of
+/// another core: one argument of the greatest length and the words beside it. What is beyond counts until it is given back.
 pub const DYING_UNCOUNTED_MAX_BYTES: u64 = 513 << 20;
 
 /// A core that is out of memory collects Lua's garbage if the heaps have grown by so much since it last did.

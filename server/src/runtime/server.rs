@@ -62,6 +62,7 @@ impl Server {
     /// # Errors
     /// As [`Self::start`].
     pub fn start_with(config: Config, tuning: Tuning) -> Result<Self, ServerError> {
+        os::bound_kept_memory();
         // Each core makes its own.
         CommandTable::renamed(config.renames()).map_err(|refused| refused.to_string())?;
         let plan = CorePlan::new(&config.cores, config.core_pinning)?;

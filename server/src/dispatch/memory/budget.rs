@@ -33,6 +33,8 @@ pub(in crate::dispatch) struct Budget {
     overdraft_max: u64,
     /// Idle bytes that do not count.
     idle_uncounted: u64,
+    /// Of what is leased, bytes on their way back to the system, as the pool was last told.
+    dying: u64,
     /// A batch is held back: the receiver has yet to take much.
     mail_waits: bool,
 }
@@ -52,6 +54,7 @@ impl Budget {
             is_limited: false,
             overdraft_max: 0,
             idle_uncounted: 0,
+            dying: 0,
             mail_waits: false,
         }
     }
@@ -134,6 +137,15 @@ impl Budget {
         self.is_limited = maxmemory_bytes > 0;
         self.overdraft_max = budget::overdraft_bytes(maxmemory_bytes);
         self.idle_uncounted = budget::idle_uncounted_bytes(maxmemory_bytes, cores);
+    }
+
+    /// Of what is leased so many bytes are on their way back to the system.
+    #[inline(always)]
+    pub(in crate::dispatch) fn tell_dying(&mut self, pool: &Pool, dying: u64) {
+        if dying != self.dying {
+            pool.change_dying(self.dying, dying);
+            self.dying = dying;
+        }
     }
 
     /// What counts of so many idle bytes.

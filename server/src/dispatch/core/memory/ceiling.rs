@@ -1,9 +1,9 @@
 //! `maxmemory` bounds what is resident: what the core holds though nothing lies in it, and what no core counts.
 //!
 //! ```text
-//!  resident:  used ........................ | idle: free blocks, slabs, pages, buffers for reuse | uncounted
-//!             ▲                               ▲                                                     ▲
-//!             evicting makes this idle        giving back makes this free                           measured by the runtime
+//!  resident:  used .................. | idle: free blocks, slabs, pages, buffers for reuse, what dies | uncounted
+//!             ▲                         ▲                                                         ▲
+//!             evicting makes this idle  giving back makes this free                               measured by the runtime
 //! ```
 //! A write at the limit is paid for by what is idle, if that would make up for what all hold too much: it mostly fits there, as what goes and what comes
 //! are of the same sizes. Where they are not, what is held grows beyond the limit, by [`Budget::overdraft_max`] at most; then what is idle is
@@ -15,7 +15,9 @@
 use std::sync::atomic::Ordering;
 
 use crate::dispatch::core::Core;
-use crate::dispatch::limits::{DYING_STEPS, OVERDRAFT_SHARE, TEND_BUDGET};
+use crate::dispatch::limits::{
+    DYING_STEPS, DYING_UNCOUNTED_MAX_BYTES, OVERDRAFT_SHARE, TEND_BUDGET,
+};
 use crate::routing::CoreId;
 
 /// How the pool stands, and what this core could give back.
@@ -46,20 +48,30 @@ impl Standing {
 }
 
 impl Core {
-    /// Bytes held though nothing lies in them, but for a little.
+    /// Bytes held though nothing lies in them, but for a little, and those on their way back to the system.
     #[inline]
     pub(super) fn idle_bytes(&self) -> u64 {
         let idle = self.state.shard.memory().idle_bytes + self.buffers.bytes() as u64;
-        self.budget.counted_idle(idle)
+        self.budget.counted_idle(idle) + self.dying_bytes()
+    }
+
+    /// Bytes of what is deleted and on its way back to the system, which count as idle. Nobody is refused for those of another core: they
+    /// are free before as much could be written.
+    #[inline]
+    pub(super) fn dying_bytes(&self) -> u64 {
+        let dying = self.state.shard.dying_bytes();
+        dying.min(DYING_UNCOUNTED_MAX_BYTES)
     }
 
     /// Leases what the core holds now, and looks how the pool stands.
     pub(super) fn standing(&mut self) -> Standing {
-        let (used, idle) = (self.used_bytes(), self.idle_bytes());
+        let (used, idle, dying) = (self.used_bytes(), self.idle_bytes(), self.dying_bytes());
         let pool = &self.state.shared.memory;
         self.budget.fit(pool, used + idle);
+        self.budget.tell_dying(pool, dying);
+        let dying_elsewhere = pool.dying_bytes().saturating_sub(dying);
         Standing {
-            free: pool.free_bytes(),
+            free: pool.free_bytes() + dying_elsewhere.cast_signed(),
             idle,
         }
     }
@@ -108,7 +120,7 @@ impl Core {
     pub(super) fn tell_held(&self, used: u64) {
         let shard = &self.state.shard;
         let idle = shard.memory().idle_bytes + self.buffers.bytes() as u64;
-        let held = used + idle + shard.dying_bytes();
+        let held = used + idle + self.dying_bytes();
         let gauges = self.state.shared.gauges(self.state.id);
         gauges.held_bytes.store(held, Ordering::Relaxed);
     }

@@ -100,6 +100,8 @@ impl Core {
         if self.budget.is_limited() {
             self.tell_held(used);
         }
+        let dying = self.dying_bytes();
+        self.budget.tell_dying(&self.state.shared.memory, dying);
         let peak = &mut self.state.observed.peak_bytes;
         *peak = used.max(*peak);
         let between_cores = &mut self.state.observed.between_cores_bytes;
