@@ -12,8 +12,10 @@
 //! Without `maxmemory` the pool is as good as endless and all else is the same, so that a limit may come and change at any
 //! time. See `docs/decisions/0013-memory-budgets.md`.
 
+mod exceeded;
 mod resident;
 
+pub use exceeded::Exceeded;
 pub use resident::Resident;
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};

@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use crossbeam::utils::CachePadded;
 use larder_engine::{KeyHasher, VersionWords};
 
-use crate::budget::{Pool, Resident};
+use crate::budget::{Exceeded, Pool, Resident};
 use crate::config::Config;
 use crate::observe::LogKind;
 use crate::order::{Ring, Sleepers};
@@ -27,6 +27,8 @@ pub struct Shared {
     pub memory: Pool,
     /// What is resident that no core counts.
     pub resident: Resident,
+    /// For how long more was held than there is.
+    pub exceeded: Exceeded,
     /// The table from slot to core.
     pub slots: SlotMap,
     /// The order of the transactions of all cores.
@@ -152,6 +154,7 @@ impl Shared {
         Arc::new(Self {
             memory: Pool::new(config.maxmemory_bytes),
             resident: Resident::default(),
+            exceeded: Exceeded::default(),
             config: ArcSwap::from_pointee(config),
             config_version: AtomicU64::new(1),
             slots: SlotMap::even(cores),

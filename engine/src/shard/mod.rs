@@ -159,6 +159,8 @@ pub struct Shard {
     expiry_is_held: bool,
     graveyard: Option<Box<Graveyard>>,
     compactor: Compactor,
+    /// All memory that can be given back is to be.
+    is_purging: bool,
     thresholds: Thresholds,
     /// Whether anybody is told before a change: the undo log is open, or there are subscribers.
     is_told_before: bool,
@@ -204,6 +206,7 @@ impl Shard {
             expiry_is_held: false,
             graveyard: None,
             compactor: Compactor::default(),
+            is_purging: false,
             thresholds: Thresholds::default(),
             is_told_before: false,
             before_changes: Subscribers::default(),

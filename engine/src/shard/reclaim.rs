@@ -154,13 +154,29 @@ impl Shard {
     /// `budget` counts entries freed or moved; what a step costs beyond them is at most one node or slab.
     #[inline]
     pub fn tend(&mut self, budget: u32) -> bool {
+        if self.is_purging {
+            return self.purge_some(budget);
+        }
         self.has_to_tend() && self.tend_some(budget)
+    }
+
+    /// Has all memory that can be given back be given back by [`Self::tend`], by and by, as if it were short.
+    pub fn purge(&mut self) {
+        self.is_purging = true;
+        // What was looked at in vain is looked at again.
+        self.compactor = super::Compactor::default();
+    }
+
+    #[cold]
+    fn purge_some(&mut self, budget: u32) -> bool {
+        self.is_purging = self.tend_short(budget);
+        self.is_purging
     }
 
     /// As [`Self::tend`], where resident memory is short: keeps nothing for reuse, and compacts what otherwise would not be worth it.
     pub fn tend_short(&mut self, budget: u32) -> bool {
         self.memory.set_idle_bound(IdleBound::Least);
-        let has_more = self.tend(budget);
+        let has_more = self.has_to_tend() && self.tend_some(budget);
         self.memory.set_idle_bound(IdleBound::Ordinary);
         has_more
     }

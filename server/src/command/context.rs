@@ -96,6 +96,8 @@ pub struct CoreState {
     pub clock: Clock,
     /// Reasons for every session to leave the fast path ([`crate::session::gate`]).
     pub gates: u32,
+    /// What is kept for reuse is to be given back to the system at the end of the turn (`MEMORY PURGE`).
+    pub is_to_give_back: bool,
     /// Sessions that have output to send or are to end.
     pub dirty: Vec<SessionId>,
     /// Sessions of this core that are monitors.

@@ -186,7 +186,7 @@ pub static DIRECTIVES: &[Directive] = &[
     Directive::int("active-defrag-threshold-upper", 0, 1000, "100"),
     Directive::int("lfu-log-factor", 0, INT_MAX, "10"),
     Directive::int("lfu-decay-time", 0, INT_MAX, "1"),
-    Directive::int("maxmemory-samples", 1, INT_MAX, "5"),
+    Directive::int("maxmemory-samples", 1, 64, "5"),
     Directive::int("maxmemory-eviction-tenacity", 0, 100, "10"),
     Directive::int("active-expire-effort", 1, 10, "1"),
     Directive::new("hz", Kind::Hz, "10"),

@@ -5,6 +5,7 @@ use crate::config::ConfigSetError;
 use crate::glob;
 use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, Reply};
+use crate::routing::CoreId;
 
 /// The family's table.
 pub(crate) static COMMANDS: &[CommandSpec] = &[CommandSpec {
@@ -133,6 +134,9 @@ fn reset_each(call: &mut CoreCall<'_>) {
     call.core.stats.expired_before = expired;
     call.core.stats.expired_fields_before = expired_fields;
     call.core.observed.slot_costs.reset();
+    if call.core.id == CoreId(0) {
+        call.core.shared.exceeded.reset();
+    }
 }
 
 fn reset_merge(_: &Args<'_>, _: &[&[u8]], reply: &mut Reply<'_>) -> CommandResult {

@@ -194,6 +194,8 @@ held! {
     tables,
     /// What the arenas hold for entries, and what is free in them.
     arenas,
+    /// What lies idle in the arenas.
+    idle,
     /// Keys and values alone.
     payload,
     /// Sessions and their buffers, and what is remembered for them.
@@ -224,6 +226,7 @@ impl Held {
             entries: memory.entry_bytes.saturating_sub(core.given_bytes),
             tables: memory.table_bytes,
             arenas: memory.arena_bytes,
+            idle: memory.idle_bytes,
             payload: memory.payload_bytes,
             sessions: (sessions + core.readers.memory_bytes()) as u64,
             lua: core.scripts.used_bytes(&core.shared.scripts) as u64,
@@ -262,9 +265,9 @@ impl Held {
         self.used().saturating_sub(self.startup)
     }
 
-    /// What is used, and what is free in the arenas.
+    /// What is used, and what is idle in the arenas.
     pub(super) fn active(&self) -> u64 {
-        self.overhead() + self.arenas.max(self.entries)
+        self.used() + self.idle
     }
 }
 
@@ -321,7 +324,7 @@ fn stats(_: &Args<'_>, parts: &[&[u8]], reply: &mut Reply<'_>) -> CommandResult 
             part as f64 / whole as f64
         }
     };
-    let resident = super::info::resident_bytes();
+    let (resident, anonymous) = super::info::resident_bytes();
     let first = [
         ("peak.allocated", peak),
         ("total.allocated", used),
@@ -344,7 +347,7 @@ fn stats(_: &Args<'_>, parts: &[&[u8]], reply: &mut Reply<'_>) -> CommandResult 
         ("dataset.bytes", held.dataset()),
         ("allocator.allocated", used),
         ("allocator.active", active),
-        ("allocator.resident", active),
+        ("allocator.resident", anonymous),
     ];
     let doubles = [
         (
@@ -353,14 +356,14 @@ fn stats(_: &Args<'_>, parts: &[&[u8]], reply: &mut Reply<'_>) -> CommandResult 
         ),
         ("peak.percentage", percent(used, peak)),
         ("allocator-fragmentation.ratio", ratio(active, used)),
-        ("allocator-rss.ratio", 1.0),
-        ("rss-overhead.ratio", ratio(resident, active)),
+        ("allocator-rss.ratio", ratio(anonymous, active)),
+        ("rss-overhead.ratio", ratio(resident, anonymous)),
         ("fragmentation", ratio(resident, used)),
     ];
     let differences = [
         ("allocator-fragmentation.bytes", difference(active, used)),
-        ("allocator-rss.bytes", 0),
-        ("rss-overhead.bytes", difference(resident, active)),
+        ("allocator-rss.bytes", difference(anonymous, active)),
+        ("rss-overhead.bytes", difference(resident, anonymous)),
         ("fragmentation.bytes", difference(resident, used)),
     ];
     let databases = report.databases.iter().enumerate();
@@ -455,10 +458,10 @@ fn malloc_stats(_: &Args<'_>, parts: &[&[u8]], reply: &mut Reply<'_>) -> Command
     Ok(())
 }
 
-/// One bounded step; the rest goes on in the background, as always.
+/// Begins; what is to be moved and given back is, in the background and in bounded steps.
 fn purge_each(call: &mut CoreCall<'_>) {
-    const STEPS: u32 = 4096;
-    call.core.shard.tend(STEPS);
+    call.core.shard.purge();
+    call.core.is_to_give_back = true;
 }
 
 fn purge_merge(_: &Args<'_>, _: &[&[u8]], reply: &mut Reply<'_>) -> CommandResult {
@@ -483,17 +486,24 @@ mod tests {
     #[test]
     fn parts_of_all_cores_are_added() {
         let mut part = Vec::new();
-        for number in (1..=11).chain([2, 20, 21, 30, 31]) {
+        for number in (1..=12).chain([2, 20, 21, 30, 31]) {
             PartWriter(&mut part).number(number);
         }
         let report = Report::of(&[&part, &part]);
         let held = report.held;
         assert_eq!(
-            (held.entries, held.tables, held.arenas, held.payload),
-            (2, 4, 6, 8)
+            (
+                held.entries,
+                held.tables,
+                held.arenas,
+                held.idle,
+                held.payload
+            ),
+            (2, 4, 6, 8, 10)
         );
-        assert_eq!((held.sessions, held.startup, held.peak), (10, 20, 22));
-        assert_eq!((held.used(), held.overhead()), (76, 74));
+        assert_eq!((held.sessions, held.startup, held.peak), (12, 22, 24));
+        assert_eq!((held.used(), held.overhead()), (86, 84));
+        assert_eq!(held.active(), 94);
         let tables = report.databases.iter().map(|database| database.table_bytes);
         assert_eq!((report.keys(), tables.sum::<u64>()), (100, 104));
     }

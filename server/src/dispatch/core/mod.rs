@@ -173,6 +173,7 @@ impl Core {
                 observed: Observed::default(),
                 clock: Clock::default(),
                 gates: 0,
+                is_to_give_back: false,
                 dirty: Vec::new(),
                 monitors: Vec::new(),
                 monitor_lines: Vec::new(),

@@ -2,9 +2,10 @@
 
 use std::fs;
 
-/// Bytes of the process that are in memory.
-pub(in crate::command::families) fn resident_bytes() -> u64 {
-    kib_of("/proc/self/status", "VmRSS:") * 1024
+/// Bytes of the process that are in memory: all, and those that lie in no file.
+pub(in crate::command::families) fn resident_bytes() -> (u64, u64) {
+    let kib = |field| kib_of("/proc/self/status", field) * 1024;
+    (kib("VmRSS:"), kib("RssAnon:"))
 }
 
 /// Bytes of memory the machine has.
@@ -82,8 +83,9 @@ mod tests {
 
     #[test]
     fn this_process_takes_memory_and_time() {
-        assert!(resident_bytes() > 1 << 20);
-        assert!(total_bytes() > resident_bytes());
+        let (resident, anonymous) = resident_bytes();
+        assert!(anonymous > 1 << 20 && resident > anonymous);
+        assert!(total_bytes() > resident);
         let time = cpu_time("/proc/self/stat");
         assert!(time.user >= 0.0 && time.user < 1e6);
         assert_eq!(cpu_time("/nosuch").user, 0.0);

@@ -4,7 +4,7 @@ use larder_engine::DbIndex;
 
 use crate::command::families::larder::HotKeyReport;
 use crate::command::families::memory::Held;
-use crate::command::{CommandTable, CoreCall};
+use crate::command::{Clock, CommandTable, CoreCall};
 use crate::config::Config;
 use crate::observe::{CommandStats, Durations, ErrorCounts, PartReader, PartWriter, Stats};
 use crate::routing::CoreId;
@@ -51,6 +51,11 @@ macro_rules! facts {
             pub(super) started_ms: i64,
             pub(super) clients: u64,
             pub(super) maxmemory: u64,
+            /// Bytes leased of `maxmemory`, and resident bytes that no core counts.
+            pub(super) counted_bytes: u64,
+            pub(super) uncounted_bytes: u64,
+            /// For how long all have held more than there is, and do now.
+            pub(super) exceeded_ms: [u64; 2],
             /// Names subscribed to, by topic.
             pub(super) topics: [u64; Topic::ALL.len()],
             /// Prefixes that clients want to hear of.
@@ -70,6 +75,9 @@ macro_rules! facts {
                 part.signed(self.started_ms);
                 part.number(self.clients);
                 part.number(self.maxmemory);
+                part.number(self.counted_bytes);
+                part.number(self.uncounted_bytes);
+                self.exceeded_ms.iter().for_each(|ms| part.number(*ms));
                 self.topics.iter().for_each(|names| part.number(*names));
                 part.number(self.prefixes);
                 part.number(self.scripts);
@@ -92,6 +100,9 @@ macro_rules! facts {
                     started_ms: part.signed(),
                     clients: part.number(),
                     maxmemory: part.number(),
+                    counted_bytes: part.number(),
+                    uncounted_bytes: part.number(),
+                    exceeded_ms: std::array::from_fn(|_| part.number()),
                     topics: std::array::from_fn(|_| part.number()),
                     prefixes: part.number(),
                     scripts: part.number(),
@@ -277,7 +288,7 @@ pub(super) fn write(call: &mut CoreCall<'_>, details: Details) {
     if tells_facts {
         let facts = Facts {
             prefixes: core.prefixes.len() as u64,
-            ..facts(&core.config, &core.shared, core.clock.unix.0)
+            ..facts(&core.config, &core.shared, core.clock)
         };
         facts.write(&mut part);
     }
@@ -315,7 +326,7 @@ pub(super) fn write(call: &mut CoreCall<'_>, details: Details) {
     }
 }
 
-fn facts(config: &Config, shared: &Shared, now_ms: i64) -> Facts {
+fn facts(config: &Config, shared: &Shared, clock: Clock) -> Facts {
     let percentiles = config
         .latency_tracking_info_percentiles
         .iter()
@@ -341,10 +352,21 @@ fn facts(config: &Config, shared: &Shared, now_ms: i64) -> Facts {
         maxclients: config.maxclients.to_string(),
         policy: config.maxmemory_policy.name().to_owned(),
         percentiles: percentiles.collect::<Vec<_>>().join(" "),
-        now_ms,
+        now_ms: clock.unix.0,
         started_ms: shared.started_unix_ms,
         clients: shared.clients(),
         maxmemory: config.maxmemory_bytes,
+        counted_bytes: match config.maxmemory_bytes {
+            0 => 0,
+            limit => (limit.cast_signed() - shared.memory.free_bytes())
+                .max(0)
+                .cast_unsigned(),
+        },
+        uncounted_bytes: shared.resident.uncounted_bytes(),
+        exceeded_ms: {
+            let (total_ms, current_ms) = shared.exceeded.times_ms(clock.monotonic_ms());
+            [total_ms, current_ms]
+        },
         topics: Topic::ALL.map(|topic| shared.topics.count(topic)),
         prefixes: 0,
         scripts: shared.scripts.len() as u64,

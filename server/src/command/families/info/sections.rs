@@ -214,7 +214,7 @@ fn memory(report: &Report, fields: &mut Fields<'_>) {
     let held = &report.held;
     let (used, active) = (held.used(), held.active());
     let peak = held.peak.max(used);
-    let resident = machine::resident_bytes();
+    let (resident, anonymous) = machine::resident_bytes();
     fields.title("Memory");
     fields.add_bytes("used_memory", used);
     fields.add_bytes("used_memory_rss", resident);
@@ -235,7 +235,7 @@ fn memory(report: &Report, fields: &mut Fields<'_>) {
     );
     fields.add("allocator_allocated", used);
     fields.add("allocator_active", active);
-    fields.add("allocator_resident", active);
+    fields.add("allocator_resident", anonymous);
     fields.add_bytes("total_system_memory", machine::total_bytes());
     // Scripts and functions share a core's machine.
     fields.add_bytes("used_memory_lua", held.lua);
@@ -251,18 +251,23 @@ fn memory(report: &Report, fields: &mut Fields<'_>) {
     fields.add_bytes("used_memory_scripts", script_bytes);
     fields.add_bytes("maxmemory", report.facts.maxmemory);
     fields.add("maxmemory_policy", &report.facts.policy);
+    fields.add("larder_maxmemory_counted", report.facts.counted_bytes);
+    fields.add("larder_resident_uncounted", report.facts.uncounted_bytes);
     fields.add(
         "allocator_frag_ratio",
         format_args!("{:.2}", ratio(active, used)),
     );
     fields.add("allocator_frag_bytes", difference(active, used));
-    fields.add("allocator_rss_ratio", "1.00");
-    fields.add("allocator_rss_bytes", 0);
+    fields.add(
+        "allocator_rss_ratio",
+        format_args!("{:.2}", ratio(anonymous, active)),
+    );
+    fields.add("allocator_rss_bytes", difference(anonymous, active));
     fields.add(
         "rss_overhead_ratio",
-        format_args!("{:.2}", ratio(resident, active)),
+        format_args!("{:.2}", ratio(resident, anonymous)),
     );
-    fields.add("rss_overhead_bytes", difference(resident, active));
+    fields.add("rss_overhead_bytes", difference(resident, anonymous));
     fields.add(
         "mem_fragmentation_ratio",
         format_args!("{:.2}", ratio(resident, used)),
@@ -388,13 +393,9 @@ fn stats(report: &Report, fields: &mut Fields<'_>) {
     fields.add("evicted_keys", sums.evicted);
     fields.add("evicted_clients", sums.evicted_clients);
     fields.add("evicted_scripts", report.facts.evicted_scripts);
-    fields.add_all(
-        0,
-        &[
-            "total_eviction_exceeded_time",
-            "current_eviction_exceeded_time",
-        ],
-    );
+    let [total_ms, current_ms] = report.facts.exceeded_ms;
+    fields.add("total_eviction_exceeded_time", total_ms);
+    fields.add("current_eviction_exceeded_time", current_ms);
     fields.add("keyspace_hits", sums.hits);
     fields.add("keyspace_misses", sums.misses);
     let names = ["pubsub_channels", "pubsub_patterns", "pubsubshard_channels"];

@@ -110,12 +110,24 @@ impl Core {
     /// Whether clients have let go of so much memory that it is to be given back to the system now.
     #[inline]
     pub fn gives_memory_back(&mut self) -> bool {
+        if self.state.is_to_give_back {
+            return self.give_all_back();
+        }
         let clock = self.state.clock;
         let gives_back = self.client_memory.take_giving_back(|| clock.monotonic_ms());
         if gives_back {
             self.state.sessions.memory_mut().forget_freed();
         }
         gives_back
+    }
+
+    /// Lets go of what is kept for reuse; whether this core is the one that has the allocator give back what is free, for all.
+    #[cold]
+    fn give_all_back(&mut self) -> bool {
+        self.state.is_to_give_back = false;
+        self.buffers.clear();
+        self.state.sessions.memory_mut().forget_freed();
+        self.state.id == CoreId(0)
     }
 
     /// Ends a turn: what has become of the clients' memory in it.

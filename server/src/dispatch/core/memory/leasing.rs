@@ -88,6 +88,9 @@ impl Core {
                 self.budget.lease_more(pool, held, need);
                 true
             };
+        if has_room {
+            self.note_exceeded(false);
+        }
         self.set_gate(gate::MAXMEMORY, !has_room);
     }
 
@@ -118,10 +121,17 @@ impl Core {
         }
         // How much what is weighed uses is not known before it has run.
         self.look_again_at_memory();
-        self.is_overdrawn()
+        let is_out = self.is_overdrawn()
             && !self.is_mended_by_freeing()
             && !self.make_room(0, EVICTED_AT_ONCE)
-            && !self.others_make_room()
+            && !self.others_make_room();
+        self.note_exceeded(is_out);
+        is_out
+    }
+
+    fn note_exceeded(&self, is_exceeded: bool) {
+        let now_ms = self.state.clock.monotonic_ms();
+        self.state.shared.exceeded.note(is_exceeded, now_ms);
     }
 
     /// Whether the cores use more than there is, this one as of now.
