@@ -65,8 +65,7 @@ class Writer:
 
     def batch(self, sizes):
         """Some commands, on keys of which there are as many as make up four times the limit."""
-        mean = (sizes[0] + sizes[1]) // 3
-        keys = max(100, 4 * self.limit // mean // 6)
+        mean, keys = keys_of(sizes, self.limit)
         choose, commands = self.random.random, []
         for _ in range(BATCH):
             kind, key, dice = self.random.randrange(6), self.random.randrange(keys), choose()
@@ -127,7 +126,13 @@ class Writer:
                 tail = (tail + got)[-64:]
 
 
-def read_slowly(port, until):
+def keys_of(sizes, limit):
+    """The mean size of a phase's values, and of how many keys of each type they are: four times the limit in all."""
+    mean = (sizes[0] + sizes[1]) // 3
+    return mean, max(100, 4 * limit // mean // 6)
+
+
+def read_slowly(port, limit, until):
     """A hundred clients that ask for much and read little of it."""
     chooser, poll, clients = random.Random(99), select.poll(), {}
 
@@ -144,9 +149,10 @@ def read_slowly(port, until):
         if number % 4 == 3:
             return send(sock, command("SUBSCRIBE", "news"))
         asked = []
-        for _ in range(16):
-            least, most = chooser.choice(PHASES)
-            mean, key = (least + most) // 3, chooser.randrange(2000)
+        for _ in range(64):
+            # What is written now is there.
+            mean, keys = keys_of(PHASES[int(time.time() / PHASE_SECONDS) % len(PHASES)], limit)
+            key = chooser.randrange(keys)
             read = chooser.choice([("GET", "s"), ("HGETALL", "h"), ("LRANGE", "l"), ("SMEMBERS", "q"), ("XRANGE", "x")])
             ends = {"LRANGE": (0, -1), "XRANGE": ("-", "+")}.get(read[0], ())
             asked.append(command(read[0], f"{read[1]}:{mean}:{key}", *ends))
@@ -178,7 +184,7 @@ def read_slowly(port, until):
                 got = sock.recv(chooser.choice([512, 4096, 16384]))
                 if not got:
                     lost.append(lose(fd))
-                elif number % 4 != 3 and chooser.random() < 0.05:
+                elif number % 4 != 3 and chooser.random() < 0.2:
                     ask(sock, number)
             except BlockingIOError:
                 pass
@@ -261,7 +267,7 @@ def measure(options):
             multiprocessing.Process(target=Writer(port, number, limit).run, args=(until, told), daemon=True)
             for number in range(WRITERS)
         ]
-        readers = [multiprocessing.Process(target=read_slowly, args=(port, until), daemon=True)] if options.readers else []
+        readers = [multiprocessing.Process(target=read_slowly, args=(port, limit, until), daemon=True)] if options.readers else []
         for process in writers + readers:
             process.start()
         samples, most, at_most, latest = [], 0, {}, {}
@@ -289,7 +295,7 @@ def measure(options):
     print(f"limit {limit >> 20} MiB, {options.policy}: {options.server}")
     print(f"  resident at most {most / 2**20:.1f} MiB: {most / limit:.2%} of the limit; beyond the {base / 2**20:.1f} MiB at start {(most - base) / limit:.2%}")
     print(f"  sent {sent / 2**20:.0f} MiB; evicted {last.get('evicted_keys')}; refused {refused}; other errors {errors}; clients evicted {last.get('evicted_clients')}")
-    names = "used_memory used_memory_rss mem_clients_normal allocator_active mem_fragmentation_ratio allocator_frag_ratio larder_between_cores_bytes used_memory_lua anon larder_resident_uncounted".split()
+    names = "used_memory used_memory_rss mem_clients_normal allocator_active mem_fragmentation_ratio allocator_frag_ratio larder_between_cores_bytes used_memory_lua anon larder_maxmemory_counted larder_resident_uncounted".split()
     print("  when it was most:", ", ".join(f"{name} {at_most[name]}" for name in names if name in at_most))
     if options.csv:
         with open(options.csv, "w", newline="") as file:

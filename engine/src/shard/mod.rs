@@ -15,6 +15,8 @@ mod eviction_tests;
 mod expiry_tests;
 mod fields;
 pub(crate) mod hashes;
+#[cfg(test)]
+mod idle_tests;
 mod keys_as_of;
 pub(crate) mod lists;
 mod loose;
