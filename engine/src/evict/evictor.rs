@@ -10,7 +10,7 @@ use super::random::Random;
 use super::s3fifo::S3Fifo;
 use super::sieve::Sieve;
 use super::ttl::Ttl;
-use super::{Candidate, Choice, Entries, Identity, Policy, Scope, Use};
+use super::{Candidate, Choice, Coming, Entries, Identity, Policy, Scope, Use};
 use crate::{AccessClock, UnixMillis};
 
 macro_rules! policies {
@@ -144,6 +144,16 @@ impl Policy for Evictor {
 
     fn sampled(&mut self, identity: Identity, bytes: u64, how: Use) {
         chosen!(&mut self.0, policy => policy.sampled(identity, bytes, how));
+    }
+
+    #[inline]
+    fn awaits(&self, identity: Identity) {
+        chosen!(&self.0, policy => policy.awaits(identity));
+    }
+
+    #[inline]
+    fn looks_ahead(&self, victims: usize, show: impl FnMut(Coming)) {
+        chosen!(&self.0, policy => policy.looks_ahead(victims, show));
     }
 
     fn victim(&mut self, entries: &mut impl Entries, scope: Scope) -> Choice {

@@ -303,11 +303,19 @@ impl Shard {
             table_bytes += self.undo_bytes();
         }
         MemoryUsage {
-            entry_bytes: self.memory.item_bytes_total() - self.kept_bytes + retired_bytes,
+            entry_bytes: self.entry_bytes(),
             table_bytes,
             arena_bytes: self.memory.held_bytes() + retired_bytes,
             payload_bytes: self.memory.payload_bytes(),
         }
+    }
+
+    /// Bytes of entries.
+    #[inline]
+    fn entry_bytes(&self) -> u64 {
+        let retired = self.graveyard.as_ref();
+        let retired_bytes = retired.map_or(0, |graveyard| graveyard.retired_bytes());
+        self.memory.item_bytes_total() - self.kept_bytes + retired_bytes
     }
 
     /// Bytes that count as used and belong to no entry any more: large buffers that [`Self::tend`] gives back in pieces.
@@ -326,6 +334,9 @@ impl Shard {
     pub fn prefetch(&mut self, db: DbIndex, keys: &[KeyAhead]) {
         let keyspace = &self.databases[usize::from(db.0)];
         keyspace.prefetch((db, keys), &self.memory, &mut self.ahead);
+        if let Some(eviction) = &self.eviction {
+            eviction.await_writes(keys);
+        }
     }
 
     /// Looks `key` up for a command that reads, whose finding nothing is worth a note (`keymiss`). Otherwise as
@@ -350,12 +361,12 @@ impl Shard {
     #[inline(always)]
     fn look_at(&mut self, db: DbIndex, found: (u64, Entry), access: Access) -> EntryRef<'_> {
         let (_, entry) = found;
-        let view = self.memory.view(entry);
-        let before = view.access();
+        let before = self.memory.head_of(entry).access();
         if access == Access::Touch && before.0 != self.history_of_just_used {
             self.touch(db, found, before, Use::Read);
+            return self.memory.view(entry).with_access(before);
         }
-        self.memory.view(entry).with_access(before)
+        self.memory.view(entry)
     }
 
     /// `watcher` watches one more key.

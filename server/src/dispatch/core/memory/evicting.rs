@@ -43,16 +43,18 @@ impl Core {
             let used = self.used_bytes();
             let pool = &self.state.shared.memory;
             self.budget.fit(pool, used);
-            if pool.free_bytes() >= need {
+            let short = need - pool.free_bytes();
+            if short <= 0 {
                 break true;
             }
             if !has_more || steps >= most {
                 break false;
             }
-            steps += 1;
-            let locks = &self.locks;
-            let evicted = self.state.shard.evict(|hash| locks.has_key(hash));
-            if evicted == Evicted::Nothing {
+            let (short, locks) = (short.unsigned_abs(), &self.locks);
+            let shard = &mut self.state.shard;
+            let (taken, last) = shard.evict_some(short, most - steps, |hash| locks.has_key(hash));
+            steps += taken;
+            if last == Evicted::Nothing {
                 // What was deleted before may be on its way.
                 let held = self.state.shard.memory().used_bytes();
                 self.state.shard.tend(TEND_BUDGET);
