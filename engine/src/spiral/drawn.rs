@@ -26,6 +26,12 @@ const ITEM_LINES: usize = 2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Identity(pub u32);
 
+fn ask_for_item(heap: &Heap, element: &Element<'_>) {
+    if let Some(item) = element.name().item() {
+        heap.arena.prefetch(item, ITEM_LINES);
+    }
+}
+
 /// The first node that is looked at for entries drawn by a number.
 fn drawn_ordinal(number: u64, nodes: u32) -> u32 {
     (number >> 32) as u32 % nodes
@@ -61,9 +67,12 @@ pub enum Coming {
 pub(crate) enum Step {
     /// The word of the table that says where its node is.
     Word,
-    /// All of the node: what is removed from it may have it copied.
+    /// The node's first line.
     Node,
-    /// The items in the node that will be looked at.
+    /// The elements that will be looked at, and the one that may take the place of one removed. Lines are asked for no faster than they
+    /// come, so those of a whole node would hold up everything else.
+    Elements,
+    /// The items that are these elements.
     Items,
 }
 
@@ -81,25 +90,30 @@ impl Spiral {
     pub(crate) fn approach(&self, heap: &Heap, coming: Coming, step: Step) {
         let ordinal = self.ordinal_of_coming(coming);
         if step == Step::Word {
-            self.table.prefetch(&heap.arena, ordinal);
-            return;
+            return self.table.prefetch(&heap.arena, ordinal);
         }
         let block = self.table.get(&heap.arena, ordinal);
         if step == Step::Node {
-            heap.arena.prefetch_whole(block);
-        } else if self.has_items() {
-            let run = run_of(heap, block);
-            let ask = |element: Element<'_>| {
-                if let Some(item) = element.name().item() {
-                    heap.arena.prefetch(item, ITEM_LINES);
-                }
-            };
-            match coming {
-                Coming::Entry(identity) => {
-                    Shape::read(run).each_tagged(run, identity.0 as u8, |_, element| ask(element));
-                }
-                Coming::Drawn(_) => Shape::read(run).for_each(run, ask),
+            return heap.arena.prefetch(block, 1);
+        }
+        let run = run_of(heap, block);
+        match (step, coming) {
+            (Step::Elements, Coming::Entry(identity)) => {
+                let shape = Shape::read(run);
+                shape.prefetch(run, identity.0 as u8);
+                shape.prefetch_last(run);
             }
+            (Step::Elements, Coming::Drawn(_)) => heap.arena.prefetch_whole(block),
+            (_, Coming::Entry(identity)) if self.has_items() => {
+                let shape = Shape::read(run);
+                shape.each_tagged(run, identity.0 as u8, |_, element| {
+                    ask_for_item(heap, &element)
+                });
+            }
+            (_, Coming::Drawn(_)) if self.has_items() => {
+                Shape::read(run).for_each(run, |element| ask_for_item(heap, &element));
+            }
+            _ => {}
         }
     }
 
