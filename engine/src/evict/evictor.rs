@@ -111,6 +111,18 @@ impl Evictor {
         }
     }
 
+    /// As [`Policy::used`], and whether the policy is to be told of this use as one [that it samples](Policy::samples): both with one
+    /// look at which policy it is.
+    #[inline(always)]
+    pub fn count(
+        &mut self,
+        identity: Identity,
+        history: AccessClock,
+        how: Use,
+    ) -> (AccessClock, bool) {
+        chosen!(&mut self.0, policy => (policy.used(history, how), policy.samples(identity)))
+    }
+
     /// How `lfu` counts uses.
     pub fn set_lfu(&mut self, lfu: Lfu) {
         if let Chosen::Lfu(policy) = &mut self.0 {

@@ -317,11 +317,12 @@ impl Shard {
             return self.clock;
         };
         let identity = Identity::of(hash);
-        if eviction.evictor.samples(identity) {
+        let (used, is_sampled) = eviction.evictor.count(identity, before, how);
+        if is_sampled {
             let bytes = self.memory.view(entry).memory_bytes();
             eviction.evictor_mut().sampled(identity, bytes, how);
         }
-        eviction.evictor.used(before, how)
+        used
     }
 
     /// An entry with this history, of a key with this hash, is used. Not inlined: mostly an entry was used in this second before, which
