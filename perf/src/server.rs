@@ -67,6 +67,21 @@ impl Server {
         self
     }
 
+    /// The same with a limit of so many bytes, under which a policy evicts.
+    pub fn evicting(self, maxmemory_bytes: u64, policy: &str) -> Self {
+        let args = [
+            "--maxmemory".to_owned(),
+            maxmemory_bytes.to_string(),
+            "--maxmemory-policy".to_owned(),
+            policy.to_owned(),
+        ];
+        let config = Config::load(None, &args).expect("these are directives");
+        self.shared
+            .update_config(|_| Ok::<_, ()>(config.clone()))
+            .expect("the change cannot fail");
+        self
+    }
+
     /// A server of one core with the first `keys` keys.
     pub fn filled(keys: usize) -> Self {
         let mut server = Self::new(1);

@@ -17,7 +17,7 @@ use super::mini::Mini;
 use super::parts::{Parts, Shape};
 use super::rng::mix;
 use super::sample::Sample;
-use super::{Candidate, Choice, Entries, Identity, Policy, Scope, Use};
+use super::{Candidate, Choice, Coming, Entries, Identity, Policy, Scope, Use};
 use crate::AccessClock;
 
 /// What is chosen among; the first is chosen until another has shown that it misses less.
@@ -142,6 +142,16 @@ impl Policy for Adaptive {
 
     fn sampled(&mut self, identity: Identity, bytes: u64, how: Use) {
         self.try_candidates(identity, bytes, how);
+    }
+
+    #[inline]
+    fn awaits(&self, identity: Identity) {
+        self.parts.awaits(identity);
+    }
+
+    #[inline]
+    fn looks_ahead(&self, victims: usize, show: impl FnMut(Coming)) {
+        self.parts.looks_ahead(victims, show);
     }
 
     fn victim(&mut self, entries: &mut impl Entries, scope: Scope) -> Choice {

@@ -10,7 +10,7 @@ use super::random::Random;
 use super::s3fifo::S3Fifo;
 use super::sieve::Sieve;
 use super::ttl::Ttl;
-use super::{Candidate, Choice, Entries, Identity, Policy, Scope, Use};
+use super::{Candidate, Choice, Coming, Entries, Identity, Policy, Scope, Use};
 use crate::{AccessClock, UnixMillis};
 
 macro_rules! policies {
@@ -111,6 +111,18 @@ impl Evictor {
         }
     }
 
+    /// As [`Policy::used`], and whether the policy is to be told of this use as one [that it samples](Policy::samples): both with one
+    /// look at which policy it is.
+    #[inline(always)]
+    pub fn count(
+        &mut self,
+        identity: Identity,
+        history: AccessClock,
+        how: Use,
+    ) -> (AccessClock, bool) {
+        chosen!(&mut self.0, policy => (policy.used(history, how), policy.samples(identity)))
+    }
+
     /// How `lfu` counts uses.
     pub fn set_lfu(&mut self, lfu: Lfu) {
         if let Chosen::Lfu(policy) = &mut self.0 {
@@ -144,6 +156,16 @@ impl Policy for Evictor {
 
     fn sampled(&mut self, identity: Identity, bytes: u64, how: Use) {
         chosen!(&mut self.0, policy => policy.sampled(identity, bytes, how));
+    }
+
+    #[inline]
+    fn awaits(&self, identity: Identity) {
+        chosen!(&self.0, policy => policy.awaits(identity));
+    }
+
+    #[inline]
+    fn looks_ahead(&self, victims: usize, show: impl FnMut(Coming)) {
+        chosen!(&self.0, policy => policy.looks_ahead(victims, show));
     }
 
     fn victim(&mut self, entries: &mut impl Entries, scope: Scope) -> Choice {

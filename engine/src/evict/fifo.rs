@@ -8,7 +8,7 @@
 use super::queue::{Counts, Place, Queue};
 use super::rng::Rng;
 use super::sampled::{any, strays};
-use super::{Candidate, Choice, Entries, Identity, LOOKS_MAX, Policy, Scope, Use};
+use super::{Candidate, Choice, Coming, Entries, Identity, LOOKS_MAX, Policy, Scope, Use};
 use crate::AccessClock;
 
 const PLACE: Place = Place {
@@ -40,6 +40,12 @@ impl Policy for Fifo {
     #[inline(always)]
     fn used(&mut self, history: AccessClock, _how: Use) -> AccessClock {
         history
+    }
+
+    #[inline]
+    fn looks_ahead(&self, victims: usize, show: impl FnMut(Coming)) {
+        let identity = self.queue.behind_tail(victims);
+        identity.map(Coming::Entry).into_iter().for_each(show);
     }
 
     fn victim(&mut self, entries: &mut impl Entries, scope: Scope) -> Choice {

@@ -3,7 +3,7 @@
 //! It is [`super::parts`] without a small queue: all entries are ranked.
 
 use super::parts::{Parts, Shape};
-use super::{Candidate, Choice, Entries, Identity, Policy, Scope, Use};
+use super::{Candidate, Choice, Coming, Entries, Identity, Policy, Scope, Use};
 use crate::AccessClock;
 
 /// Entries ranked by level + (uses + 1) / bytes.
@@ -27,6 +27,16 @@ impl Policy for Gdsf {
     #[inline(always)]
     fn used(&mut self, history: AccessClock, how: Use) -> AccessClock {
         self.0.used(history, how)
+    }
+
+    #[inline]
+    fn awaits(&self, identity: Identity) {
+        self.0.awaits(identity);
+    }
+
+    #[inline]
+    fn looks_ahead(&self, victims: usize, show: impl FnMut(Coming)) {
+        self.0.looks_ahead(victims, show);
     }
 
     fn victim(&mut self, entries: &mut impl Entries, scope: Scope) -> Choice {

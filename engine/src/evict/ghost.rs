@@ -15,11 +15,20 @@
 
 use super::Identity;
 use super::rng::mix;
+use crate::raw::prefetch_read;
 
 const WAYS: usize = 8;
 
-/// Cells of a chunk: 64 KiB.
-const CHUNK_CELLS: usize = 16 << 10;
+/// Eight cells, in half of a cache line.
+#[derive(Clone, Copy)]
+#[repr(align(32))]
+struct Bucket([u32; WAYS]);
+
+/// Buckets of a chunk: 64 KiB.
+const CHUNK_BUCKETS: usize = 2 << 10;
+
+/// Of the entry so far behind the tail of a small queue the place of its ghost is brought near.
+pub(crate) const GHOSTS_AHEAD: usize = 8;
 
 /// Taken ghosts are counted by shares of the window,
 const SHARES_OF_WINDOW: u64 = 16;
@@ -28,7 +37,7 @@ const SHARES_OF_WINDOW: u64 = 16;
 const SHARES: usize = 256;
 
 struct Cells {
-    chunks: Vec<Vec<u32>>,
+    chunks: Vec<Vec<Bucket>>,
     buckets: u32,
     held_bytes: u64,
     /// How many bytes a tick has, as a power of two.
@@ -40,12 +49,12 @@ impl Cells {
         // Below a hundred the two buckets are crowded by chance.
         let cells = ghosts + ghosts / 20 + 24;
         let buckets = (cells.div_ceil(WAYS as u64)).min(1 << 28) as u32;
-        let chunks = (buckets as usize * WAYS).div_ceil(CHUNK_CELLS);
+        let chunks = (buckets as usize).div_ceil(CHUNK_BUCKETS);
         Self {
             chunks: vec![Vec::new(); chunks],
             buckets,
             held_bytes: 0,
-            tick: (window >> 12).checked_ilog2().unwrap_or(0),
+            tick: tick_of(window),
         }
     }
 
@@ -73,30 +82,40 @@ impl Cells {
         )
     }
 
-    fn bucket(&self, bucket: usize) -> &[u32] {
-        let at = bucket * WAYS % CHUNK_CELLS;
-        let chunk = &self.chunks[bucket * WAYS / CHUNK_CELLS];
-        chunk.get(at..at + WAYS).unwrap_or(&[])
+    /// The cells of a bucket; none if its chunk is yet to be made.
+    fn bucket(&self, bucket: usize) -> Option<&[u32; WAYS]> {
+        let chunk = &self.chunks[bucket / CHUNK_BUCKETS];
+        Some(&chunk.get(bucket % CHUNK_BUCKETS)?.0)
     }
 
-    fn bucket_mut(&mut self, bucket: usize) -> &mut [u32] {
-        let index = bucket * WAYS / CHUNK_CELLS;
-        let begins = index * CHUNK_CELLS;
-        let cells = (self.buckets as usize * WAYS - begins).min(CHUNK_CELLS);
+    fn bucket_mut(&mut self, bucket: usize) -> &mut [u32; WAYS] {
+        let index = bucket / CHUNK_BUCKETS;
         let chunk = &mut self.chunks[index];
         if chunk.is_empty() {
-            *chunk = vec![0; cells];
-            self.held_bytes += 4 * cells as u64;
+            let buckets = (self.buckets as usize - index * CHUNK_BUCKETS).min(CHUNK_BUCKETS);
+            *chunk = vec![Bucket([0; WAYS]); buckets];
+            self.held_bytes += (buckets * size_of::<Bucket>()) as u64;
         }
-        let at = bucket * WAYS - begins;
-        &mut chunk[at..at + WAYS]
+        &mut chunk[bucket % CHUNK_BUCKETS].0
+    }
+
+    /// Asks for the buckets of an identity. A hint.
+    fn prefetch(&self, identity: Identity) {
+        for bucket in self.places(identity).1 {
+            if let Some(cells) = self.bucket(bucket) {
+                prefetch_read(cells);
+            }
+        }
     }
 
     fn find(&self, identity: Identity) -> Option<(usize, usize)> {
         let (fingerprint, buckets) = self.places(identity);
         for bucket in buckets {
             let is_it = |&cell: &u32| cell & 0xFFFF_0000 == fingerprint;
-            if let Some(way) = self.bucket(bucket).iter().position(is_it) {
+            let way = self
+                .bucket(bucket)
+                .and_then(|cells| cells.iter().position(is_it));
+            if let Some(way) = way {
                 return Some((bucket, way));
             }
         }
@@ -112,30 +131,42 @@ impl Cells {
 
     fn add(&mut self, identity: Identity, clock: u64) {
         let (fingerprint, buckets) = self.places(identity);
-        let ghost = fingerprint | u32::from(self.stamp(clock));
-        let (mut oldest, mut at) = (0, (buckets[0], 0));
-        for bucket in buckets {
-            self.bucket_mut(bucket);
-            for (way, &cell) in self.bucket(bucket).iter().enumerate() {
-                let age = match cell {
-                    0 => u64::MAX,
-                    cell => self.age(cell, clock),
-                };
-                if age > oldest {
-                    (oldest, at) = (age, (bucket, way));
-                }
-            }
-        }
-        self.bucket_mut(at.0)[at.1] = ghost;
+        let stamp = self.stamp(clock);
+        let [one, other] = buckets.map(|bucket| oldest(self.bucket_mut(bucket), stamp));
+        let (bucket, way) = match one.0 >= other.0 {
+            true => (buckets[0], one.1),
+            false => (buckets[1], other.1),
+        };
+        self.bucket_mut(bucket)[way] = fingerprint | u32::from(stamp);
     }
 
     /// Frees one chunk; whether there is another.
     fn fade(&mut self) -> bool {
         if let Some(chunk) = self.chunks.pop() {
-            self.held_bytes -= 4 * chunk.len() as u64;
+            self.held_bytes -= (chunk.len() * size_of::<Bucket>()) as u64;
         }
         !self.chunks.is_empty()
     }
+}
+
+/// How many bytes a tick has for a window of so many, as a power of two.
+fn tick_of(window: u64) -> u32 {
+    (window >> 12).checked_ilog2().unwrap_or(0)
+}
+
+/// The cell of a bucket that came first, or is free, by the stamp of now: its age in ticks, and which it is.
+fn oldest(cells: &[u32; WAYS], stamp: u16) -> (u32, usize) {
+    const FREE: u32 = 1 << 16;
+    // All of them at once, without a branch: of the highest age, of these the first.
+    let ranks: [u32; WAYS] = std::array::from_fn(|way| {
+        let age = match cells[way] {
+            0 => FREE,
+            cell => stamp.wrapping_sub(cell as u16).into(),
+        };
+        age << 3 | (WAYS - 1 - way) as u32
+    });
+    let highest = ranks.into_iter().fold(0, u32::max);
+    (highest >> 3, WAYS - 1 - (highest as usize & (WAYS - 1)))
 }
 
 /// What a small queue let go of lately.
@@ -184,7 +215,7 @@ impl Ghost {
     pub(crate) fn held_bytes(&self) -> u64 {
         let faded = self.faded.iter();
         let of = |cells: &Cells| {
-            cells.held_bytes + (cells.chunks.capacity() * size_of::<Vec<u32>>()) as u64
+            cells.held_bytes + (cells.chunks.capacity() * size_of::<Vec<Bucket>>()) as u64
         };
         self.cells.as_ref().map_or(0, of)
             + self.before.as_ref().map_or(0, |(cells, _)| of(cells))
@@ -197,6 +228,14 @@ impl Ghost {
 
     fn share(&self, time: u64) -> usize {
         (time / self.share_bytes()) as usize % SHARES
+    }
+
+    /// Brings near what [`Self::take`] and [`Self::add`] read of an identity. A hint.
+    #[inline]
+    pub(crate) fn prefetch(&self, identity: Identity) {
+        if let Some(cells) = &self.cells {
+            cells.prefetch(identity);
+        }
     }
 
     /// Whether an entry of so many bytes was let go of lately; its ghost goes.
@@ -261,7 +300,7 @@ impl Ghost {
         self.mean_bytes += (bytes as f64 - self.mean_bytes) / 1024.0;
         let ghosts = (self.window as f64 / self.mean_bytes.max(1.0)) as u64;
         let fits = self.cells.as_ref().is_some_and(|cells| {
-            let tick = Cells::new(0, self.window).tick;
+            let tick = tick_of(self.window);
             ghosts <= cells.cells() + cells.cells() / 8
                 && cells.cells() <= 2 * ghosts + 64
                 && tick.abs_diff(cells.tick) <= 1

@@ -8,7 +8,7 @@
 
 use super::rng::Rng;
 use super::sampled::{Draw, SAMPLES};
-use super::{Candidate, Choice, Entries, Identity, Policy, Scope, Use};
+use super::{Candidate, Choice, Coming, Entries, Identity, Policy, Scope, Use};
 use crate::{AccessClock, UnixMillis};
 
 /// The count of an entry that is new, so that it is not the first to be evicted.
@@ -108,6 +108,11 @@ impl Policy for LfuPolicy {
     #[inline(always)]
     fn used(&mut self, history: AccessClock, _how: Use) -> AccessClock {
         self.counting.used(history, self.now, self.rng.next() >> 32)
+    }
+
+    #[inline]
+    fn looks_ahead(&self, victims: usize, show: impl FnMut(Coming)) {
+        self.draw.looks_ahead(victims, show);
     }
 
     fn victim(&mut self, entries: &mut impl Entries, scope: Scope) -> Choice {

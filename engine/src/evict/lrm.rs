@@ -5,7 +5,7 @@
 //! ```
 
 use super::lru::Lru;
-use super::{Candidate, Choice, Entries, Identity, Policy, Scope, Use};
+use super::{Candidate, Choice, Coming, Entries, Identity, Policy, Scope, Use};
 use crate::{AccessClock, UnixMillis};
 
 /// Entries by the time of their last change.
@@ -36,6 +36,11 @@ impl Policy for Lrm {
             Use::Read => history,
             Use::Write => self.0.clock(),
         }
+    }
+
+    #[inline]
+    fn looks_ahead(&self, victims: usize, show: impl FnMut(Coming)) {
+        self.0.looks_ahead(victims, show);
     }
 
     fn victim(&mut self, entries: &mut impl Entries, scope: Scope) -> Choice {

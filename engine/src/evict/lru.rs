@@ -5,7 +5,7 @@
 //! ```
 
 use super::sampled::{Draw, SAMPLES};
-use super::{Candidate, Choice, Entries, Identity, Policy, Scope, Use};
+use super::{Candidate, Choice, Coming, Entries, Identity, Policy, Scope, Use};
 use crate::{AccessClock, UnixMillis};
 
 /// Entries by the time of their last use.
@@ -47,6 +47,11 @@ impl Policy for Lru {
     #[inline(always)]
     fn used(&mut self, _history: AccessClock, _how: Use) -> AccessClock {
         self.clock
+    }
+
+    #[inline]
+    fn looks_ahead(&self, victims: usize, show: impl FnMut(Coming)) {
+        self.draw.looks_ahead(victims, show);
     }
 
     fn victim(&mut self, entries: &mut impl Entries, scope: Scope) -> Choice {

@@ -27,6 +27,17 @@ impl<P: Policy> Mini<P> {
         self.policy.set_capacity(bytes);
     }
 
+    /// Has it hold so much, whatever the policy reckons with.
+    #[cfg(any(test, feature = "bench"))]
+    pub(crate) fn set_bound(&mut self, bytes: u64) {
+        self.capacity = bytes;
+    }
+
+    #[cfg(any(test, feature = "bench"))]
+    pub(crate) fn bytes(&self) -> u64 {
+        self.entries.bytes()
+    }
+
     pub(crate) fn policy_mut(&mut self) -> &mut P {
         &mut self.policy
     }

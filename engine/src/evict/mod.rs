@@ -33,6 +33,8 @@ mod rng;
 mod s3fifo;
 mod sample;
 mod sampled;
+#[cfg(any(test, feature = "bench"))]
+pub mod shards;
 mod shortlist;
 mod sieve;
 #[cfg(any(test, feature = "bench"))]
@@ -49,7 +51,7 @@ pub use curve::{Curve, PERCENTS, Point, Sampling};
 pub use evictor::{Evictor, PolicyName};
 pub use lfu::Lfu;
 
-pub use crate::spiral::drawn::Identity;
+pub use crate::spiral::drawn::{Coming, Identity};
 use crate::{AccessClock, UnixMillis};
 
 /// An entry as a policy sees it.
@@ -146,6 +148,14 @@ pub trait Policy {
 
     /// A use of an entry that the policy [samples](Self::samples).
     fn sampled(&mut self, _identity: Identity, _bytes: u64, _how: Use) {}
+
+    /// An entry of this identity will probably come soon: a hint, to bring near what [`Self::inserted`] reads.
+    #[inline]
+    fn awaits(&self, _identity: Identity) {}
+
+    /// Shows what the policy will probably look for when so many victims have gone from now, so that it is brought near.
+    #[inline]
+    fn looks_ahead(&self, _victims: usize, _show: impl FnMut(Coming)) {}
 
     /// The next to go. The work of one call is bounded.
     fn victim(&mut self, entries: &mut impl Entries, scope: Scope) -> Choice;

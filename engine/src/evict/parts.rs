@@ -16,10 +16,10 @@
 //! [`Shape`]s differ in the small queue's share, and in whether all entries are ranked and none goes by the queue. Nothing has to move
 //! when one takes the place of another.
 
-use super::ghost::Ghost;
+use super::ghost::{GHOSTS_AHEAD, Ghost};
 use super::queue::{Counts, Place, Queue};
 use super::sampled::Draw;
-use super::{Candidate, Choice, Entries, Identity, LOOKS_MAX, Policy, Scope, Use};
+use super::{Candidate, Choice, Coming, Entries, Identity, LOOKS_MAX, Policy, Scope, Use};
 use crate::AccessClock;
 
 const STAMP_BITS: u32 = 20;
@@ -83,6 +83,8 @@ pub(crate) struct Parts {
     /// Mean bytes of an entry, by which levels are told.
     mean_bytes: u64,
     has_evicted: bool,
+    /// The last victim was one by rank.
+    ranks_now: bool,
 }
 
 impl Parts {
@@ -99,6 +101,7 @@ impl Parts {
             level: 0,
             mean_bytes: 0,
             has_evicted: false,
+            ranks_now: false,
         }
     }
 
@@ -165,6 +168,9 @@ impl Parts {
 
     /// The entry at the tail of the small queue: to the main part, or gone.
     fn victim_of_small(&mut self, entries: &mut impl Entries, scope: Scope) -> Option<Choice> {
+        if let Some(identity) = self.small.behind_tail(GHOSTS_AHEAD) {
+            self.ghost.prefetch(identity);
+        }
         let slot = self.small.pop()?;
         let entry = self.small.entry(slot, entries)?;
         if entry.history.0 & USES == 0 && !self.shape.ranks_all() && scope.allows(&entry) {
@@ -217,6 +223,21 @@ impl Policy for Parts {
         })
     }
 
+    #[inline]
+    fn awaits(&self, identity: Identity) {
+        self.ghost.prefetch(identity);
+    }
+
+    #[inline]
+    fn looks_ahead(&self, victims: usize, mut show: impl FnMut(Coming)) {
+        if let Some(identity) = self.small.behind_tail(victims) {
+            show(Coming::Entry(identity));
+        }
+        if self.ranks_now {
+            self.draw.looks_ahead(victims, show);
+        }
+    }
+
     fn victim(&mut self, entries: &mut impl Entries, scope: Scope) -> Choice {
         self.has_evicted = true;
         self.set_mean(entries);
@@ -228,8 +249,9 @@ impl Policy for Parts {
         let capacity = self.capacity.min(entries.bytes());
         let main_bytes = entries.bytes().saturating_sub(self.small.bytes());
         let from_main = main_bytes > capacity - self.small_target(capacity);
+        self.ranks_now = from_main || self.shape.ranks_all();
         for _ in 0..LOOKS_MAX {
-            if self.shape.ranks_all() || from_main || self.small.len() == 0 {
+            if self.ranks_now || self.small.len() == 0 {
                 if let Some(choice) = self.victim_by_rank(entries, scope) {
                     return choice;
                 }

@@ -216,6 +216,18 @@ impl Queue {
         Some(slot)
     }
 
+    /// The identity in the slot so far behind the tail, unless that is further than in the next chunk.
+    #[inline]
+    pub(crate) fn behind_tail(&self, slots: usize) -> Option<Identity> {
+        let first = self.chunks.front()?;
+        let at = self.taken + slots;
+        let identity = first.identities.get(at).or_else(|| {
+            let next = self.chunks.get(1)?;
+            next.identities.get(at - first.identities.len())
+        });
+        identity.map(|&identity| Identity(identity))
+    }
+
     fn drop_front(&mut self) {
         let chunk = self.chunks.pop_front();
         self.held_bytes -= chunk.map_or(0, |chunk| chunk.held_bytes());

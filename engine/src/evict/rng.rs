@@ -1,5 +1,7 @@
 //! Random numbers of a policy: from a seed, so that all it does can be repeated.
 
+const STRIDE: u64 = 0x9E37_79B9_7F4A_7C15;
+
 /// Steele's SplitMix64: a Weyl sequence, mixed.
 #[derive(Clone, Debug)]
 pub(crate) struct Rng(u64);
@@ -10,8 +12,13 @@ impl Rng {
     }
 
     pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        self.0 = self.0.wrapping_add(STRIDE);
         mix(self.0)
+    }
+
+    /// What [`Self::next`] will return after so many calls.
+    pub(crate) fn ahead(&self, calls: usize) -> u64 {
+        mix(self.0.wrapping_add(STRIDE.wrapping_mul(calls as u64 + 1)))
     }
 }
 

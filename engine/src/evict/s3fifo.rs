@@ -8,11 +8,11 @@
 //! ```
 //! The small queue has six bytes an entry, the main one four, ghosts some four.
 
-use super::ghost::Ghost;
+use super::ghost::{GHOSTS_AHEAD, Ghost};
 use super::queue::{Counts, Place, Queue};
 use super::rng::Rng;
 use super::sampled::{any, strays};
-use super::{Candidate, Choice, Entries, Identity, LOOKS_MAX, Policy, Scope, Use};
+use super::{Candidate, Choice, Coming, Entries, Identity, LOOKS_MAX, Policy, Scope, Use};
 use crate::AccessClock;
 
 const STAMP_BITS: u32 = 20;
@@ -80,6 +80,9 @@ impl S3Fifo {
     }
 
     fn victim_of_small(&mut self, entries: &mut impl Entries, scope: Scope) -> Option<Choice> {
+        if let Some(identity) = self.small.behind_tail(GHOSTS_AHEAD) {
+            self.ghost.prefetch(identity);
+        }
         let slot = self.small.pop()?;
         let entry = self.small.entry(slot, entries)?;
         if uses(entry.history) < USES_TO_STAY && scope.allows(&entry) {
@@ -112,6 +115,21 @@ impl Policy for S3Fifo {
     fn used(&mut self, history: AccessClock, _how: Use) -> AccessClock {
         let counts = history.0 & USES != USES;
         AccessClock(history.0 + (u32::from(counts) << STAMP_BITS))
+    }
+
+    #[inline]
+    fn awaits(&self, identity: Identity) {
+        self.ghost.prefetch(identity);
+    }
+
+    #[inline]
+    fn looks_ahead(&self, victims: usize, mut show: impl FnMut(Coming)) {
+        if let Some(identity) = self.small.behind_tail(victims) {
+            show(Coming::Entry(identity));
+        }
+        if let Some(identity) = self.main.behind_tail(victims) {
+            show(Coming::Entry(identity));
+        }
     }
 
     fn victim(&mut self, entries: &mut impl Entries, scope: Scope) -> Choice {

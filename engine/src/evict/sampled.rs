@@ -2,7 +2,7 @@
 
 use super::rng::Rng;
 use super::shortlist::{Shortlist, Worth};
-use super::{Candidate, Choice, Entries, Scope};
+use super::{Candidate, Choice, Coming, Entries, Scope};
 use crate::AccessClock;
 
 /// Redis's default of `maxmemory-samples`.
@@ -119,6 +119,15 @@ impl Draw {
     /// Any entry that may go.
     pub(crate) fn any(&mut self, entries: &impl Entries, scope: Scope) -> Choice {
         any(entries, scope, &mut self.rng)
+    }
+
+    /// Shows what is drawn for a victim behind others, and which candidate of now is probably looked at again for it.
+    #[inline]
+    pub(crate) fn looks_ahead(&self, victims: usize, mut show: impl FnMut(Coming)) {
+        show(Coming::Drawn(self.rng.ahead(victims)));
+        if let Some(identity) = self.shortlist.behind(victims) {
+            show(Coming::Entry(identity));
+        }
     }
 
     pub(crate) fn held_bytes(&self) -> u64 {

@@ -45,6 +45,12 @@ impl Shortlist {
         self.candidates.last().map(|&(worth, _)| worth)
     }
 
+    /// The one that is the lowest when so many lower ones have been taken.
+    pub(crate) fn behind(&self, lower: usize) -> Option<Identity> {
+        let at = self.candidates.len().checked_sub(1 + lower)?;
+        Some(self.candidates[at].1)
+    }
+
     pub(crate) fn clear(&mut self) {
         self.candidates.clear();
     }

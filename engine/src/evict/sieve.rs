@@ -13,7 +13,7 @@ use std::mem::swap;
 use super::queue::{Counts, Place, Queue};
 use super::rng::Rng;
 use super::sampled::{any, strays};
-use super::{Candidate, Choice, Entries, Identity, LOOKS_MAX, Policy, Scope, Use};
+use super::{Candidate, Choice, Coming, Entries, Identity, LOOKS_MAX, Policy, Scope, Use};
 use crate::AccessClock;
 
 const STAMP_BITS: u32 = AccessClock::BITS - 2;
@@ -64,6 +64,12 @@ impl Policy for Sieve {
     #[inline(always)]
     fn used(&mut self, history: AccessClock, _how: Use) -> AccessClock {
         AccessClock(history.0 | USED)
+    }
+
+    #[inline]
+    fn looks_ahead(&self, victims: usize, show: impl FnMut(Coming)) {
+        let identity = self.ahead.behind_tail(victims);
+        identity.map(Coming::Entry).into_iter().for_each(show);
     }
 
     fn victim(&mut self, entries: &mut impl Entries, scope: Scope) -> Choice {

@@ -33,7 +33,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    fn count(&mut self, request: &Request, hit: bool) {
+    pub(super) fn count(&mut self, request: &Request, hit: bool) {
         self.requests += 1;
         self.misses += u64::from(!hit);
         self.missed_bytes += if hit { 0 } else { request.bytes };

@@ -2,7 +2,7 @@
 
 use super::lru::Lru;
 use super::sampled::{Draw, SAMPLES};
-use super::{Candidate, Choice, Entries, Identity, Policy, Scope, Use};
+use super::{Candidate, Choice, Coming, Entries, Identity, Policy, Scope, Use};
 use crate::{AccessClock, UnixMillis};
 
 /// Entries by their deadlines.
@@ -36,6 +36,11 @@ impl Policy for Ttl {
     #[inline(always)]
     fn used(&mut self, history: AccessClock, how: Use) -> AccessClock {
         self.uses.used(history, how)
+    }
+
+    #[inline]
+    fn looks_ahead(&self, victims: usize, show: impl FnMut(Coming)) {
+        self.draw.looks_ahead(victims, show);
     }
 
     fn victim(&mut self, entries: &mut impl Entries, _scope: Scope) -> Choice {

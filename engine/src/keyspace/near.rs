@@ -122,7 +122,7 @@ impl Ahead {
 impl Keyspace {
     /// Whether all of it is probably near anyhow.
     #[inline(always)]
-    fn is_near_anyhow(&self, spiral: &Spiral) -> bool {
+    pub(super) fn is_near_anyhow(&self, spiral: &Spiral) -> bool {
         spiral.block_bytes() <= NEAR_ANYHOW_BYTES
     }
 

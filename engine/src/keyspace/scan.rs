@@ -7,7 +7,7 @@ use super::Keyspace;
 use crate::KeyHasher;
 use crate::memory::Memory;
 use crate::spiral::address::Position;
-use crate::spiral::drawn::Identity;
+use crate::spiral::drawn::{Coming, Identity, Step};
 use crate::spiral::entries::Entry;
 
 /// A place in a scan.
@@ -45,6 +45,16 @@ impl Keyspace {
     ) {
         if let Some(spiral) = &self.spiral {
             spiral.entries_like(memory.heap(), identity, show);
+        }
+    }
+
+    /// Brings near what eviction will probably look for. A hint.
+    #[inline]
+    pub(crate) fn approach(&self, memory: &Memory, coming: Coming, step: Step) {
+        if let Some(spiral) = &self.spiral
+            && !self.is_near_anyhow(spiral)
+        {
+            spiral.approach(memory.heap(), coming, step);
         }
     }
 

@@ -7,21 +7,34 @@
 //! ```
 //! Without a policy the history is the time of the last use, as Redis's `lru` has it.
 
+use std::cell::Cell;
+
 use super::Shard;
 use crate::entry::EntryRef;
 use crate::evict::{
     Candidate, Choice, Entries, Evictor, Identity, Lfu, Policy, PolicyName, Scope, Use,
 };
 use crate::journal::{Counts, Effect, Event, Removal};
-use crate::keyspace::{Cursor, Keyspace};
+use crate::keyspace::{Cursor, KeyAhead, Keyspace};
 use crate::limits::{ENTRIES_SHOWN_AT_ONCE, NEW_ENTRY_BYTES, POLICY_TENDED_EVERY};
 use crate::memory::Memory;
+use crate::spiral::drawn::Step;
 use crate::spiral::entries::Entry;
 use crate::{AccessClock, DbIndex, Key, KeyHasher};
+
+/// How many victims before its own what a victim is looked for in is brought near, step by step.
+const STEPS_AHEAD: [(usize, Step); 4] = [
+    (9, Step::Word),
+    (6, Step::Node),
+    (3, Step::Elements),
+    (1, Step::Items),
+];
 
 /// What evicts, and of which entries.
 pub(super) struct Eviction {
     evictor: Evictor,
+    /// What it holds, once that has been asked for, until it may have changed.
+    held_bytes: Cell<Option<u64>>,
     scope: Scope,
     /// Where the walk is that shows the policy what was there before it.
     walk: Option<(DbIndex, Cursor)>,
@@ -78,7 +91,12 @@ struct View<'a, S> {
     scope: Scope,
     /// Of whose keys' hashes the entries stay.
     stays: S,
+    /// What was last looked for and found: it is found once more where it is decided on.
+    found: Cell<Option<(Identity, Found)>>,
 }
+
+/// An entry, its database and the hash of its key.
+type Found = (DbIndex, u64, Entry);
 
 impl<S: Fn(u64) -> bool> View<'_, S> {
     fn candidate(&self, entry: Entry) -> (u64, Candidate) {
@@ -88,7 +106,18 @@ impl<S: Fn(u64) -> bool> View<'_, S> {
     }
 
     /// The entry that an identity stands for: of several, one that may go.
-    fn entry(&self, identity: Identity) -> Option<(DbIndex, u64, Entry)> {
+    fn entry(&self, identity: Identity) -> Option<Found> {
+        if let Some((last, found)) = self.found.get()
+            && last == identity
+        {
+            return Some(found);
+        }
+        let found = self.look_for(identity)?;
+        self.found.set(Some((identity, found)));
+        Some(found)
+    }
+
+    fn look_for(&self, identity: Identity) -> Option<Found> {
         let mut found = None;
         let mut may_go = false;
         for (db, keyspace) in self.databases.iter().enumerate() {
@@ -194,6 +223,7 @@ impl Shard {
             self.eviction = options.map(|options| {
                 Box::new(Eviction {
                     evictor: Evictor::new(options.policy, self.hasher.hash(b"eviction")),
+                    held_bytes: Cell::new(None),
                     scope: options.scope,
                     walk: Some((DbIndex(0), Cursor(0))),
                     untended: 0,
@@ -201,9 +231,10 @@ impl Shard {
             });
         }
         if let (Some(options), Some(eviction)) = (options, &mut self.eviction) {
-            eviction.evictor.set_samples(options.samples);
-            eviction.evictor.set_lfu(options.lfu);
-            eviction.evictor.set_capacity(options.capacity_bytes);
+            let evictor = eviction.evictor_mut();
+            evictor.set_samples(options.samples);
+            evictor.set_lfu(options.lfu);
+            evictor.set_capacity(options.capacity_bytes);
         }
         self.set_clock();
     }
@@ -285,13 +316,13 @@ impl Shard {
         let Some(eviction) = &mut self.eviction else {
             return self.clock;
         };
-        let evictor = &mut eviction.evictor;
         let identity = Identity::of(hash);
-        if evictor.samples(identity) {
+        let (used, is_sampled) = eviction.evictor.count(identity, before, how);
+        if is_sampled {
             let bytes = self.memory.view(entry).memory_bytes();
-            evictor.sampled(identity, bytes, how);
+            eviction.evictor_mut().sampled(identity, bytes, how);
         }
-        evictor.used(before, how)
+        used
     }
 
     /// An entry with this history, of a key with this hash, is used. Not inlined: mostly an entry was used in this second before, which
@@ -327,22 +358,59 @@ impl Shard {
         }
     }
 
+    /// Steps of eviction, as [`Self::evict`] takes them, until entries of so many bytes have gone, or it was as many steps as may be, or
+    /// nothing may go. How many it was, and what came of the last.
+    pub fn evict_some(
+        &mut self,
+        bytes: u64,
+        steps_max: u32,
+        stays: impl Fn(u64) -> bool,
+    ) -> (u32, Evicted) {
+        let is_used = |keyspace: &Keyspace| keyspace.len() > 0;
+        let used = self.databases.iter().rposition(is_used);
+        let used = used.map_or(0, |last| last + 1);
+        let enough = self.lasting_bytes().saturating_sub(bytes);
+        let mut steps = 0;
+        loop {
+            let evicted = self.evict_of(used, &stays);
+            steps += 1;
+            let is_done = steps >= steps_max || self.lasting_bytes() <= enough;
+            if is_done || evicted == Evicted::Nothing {
+                return (steps, evicted);
+            }
+        }
+    }
+
+    /// Bytes of entries, without those that are on their way back to the system.
+    fn lasting_bytes(&self) -> u64 {
+        self.memory.item_bytes_total() - self.memory.dying_bytes()
+    }
+
     /// One step of eviction: an entry goes, of the least worth by the policy, unless its key's hash is of those that `stays` says
     /// stay. What has reached its deadline goes as expired.
     pub fn evict(&mut self, stays: impl Fn(u64) -> bool) -> Evicted {
-        let bytes = self.memory().entry_bytes;
+        self.evict_of(self.databases.len(), stays)
+    }
+
+    /// The same, where the databases behind the first `used` have no entries.
+    fn evict_of(&mut self, used: usize, stays: impl Fn(u64) -> bool) -> Evicted {
+        let bytes = self.entry_bytes();
         let Some(eviction) = &mut self.eviction else {
             return Evicted::Nothing;
         };
+        let databases = &self.databases[..used];
+        eviction.approach(databases, &self.memory);
         let mut view = View {
-            databases: &self.databases,
+            databases,
             memory: &mut self.memory,
             hasher: &self.hasher,
             bytes,
             scope: eviction.scope,
             stays: &stays,
+            found: Cell::new(None),
         };
-        let identity = match eviction.evictor.victim(&mut view, eviction.scope) {
+        let scope = eviction.scope;
+        let identity = match eviction.evictor_mut().victim(&mut view, scope) {
             Choice::Victim(identity) => identity,
             Choice::Later => return Evicted::Later,
             Choice::Nothing => return Evicted::Nothing,
@@ -377,7 +445,7 @@ impl Shard {
     /// Bytes of entries that may go, about; none if there are no such entries.
     pub fn evictable_bytes(&self) -> u64 {
         match self.has_evictable() {
-            true => self.memory().entry_bytes,
+            true => self.entry_bytes(),
             false => 0,
         }
     }
@@ -405,7 +473,7 @@ impl Shard {
 
     /// Has the policy look after what it holds, or shows it some of what was there before it; whether there was a reason.
     pub(super) fn tend_eviction(&mut self) -> bool {
-        let bytes = self.memory().entry_bytes;
+        let bytes = self.entry_bytes();
         match &mut self.eviction {
             Some(eviction) if eviction.is_to_be_tended() => {
                 eviction.untended = 0;
@@ -416,8 +484,9 @@ impl Shard {
                     bytes,
                     scope: eviction.scope,
                     stays: |_| false,
+                    found: Cell::new(None),
                 };
-                eviction.evictor.tend(&mut view);
+                eviction.evictor_mut().tend(&mut view);
                 true
             }
             _ => self.show_some(),
@@ -456,15 +525,49 @@ impl Shard {
     pub(super) fn eviction_bytes(&self) -> u64 {
         self.eviction
             .as_ref()
-            .map_or(0, |eviction| eviction.evictor.held_bytes())
+            .map_or(0, |eviction| eviction.held_bytes())
     }
 }
 
 impl Eviction {
+    /// The policy, which may come to hold more or less.
+    fn evictor_mut(&mut self) -> &mut Evictor {
+        self.held_bytes.set(None);
+        &mut self.evictor
+    }
+
+    /// Bytes that the policy holds.
+    fn held_bytes(&self) -> u64 {
+        if let Some(bytes) = self.held_bytes.get() {
+            return bytes;
+        }
+        let bytes = self.evictor.held_bytes();
+        self.held_bytes.set(Some(bytes));
+        bytes
+    }
+
+    /// Brings near what the next victims will be looked for in.
+    fn approach(&self, databases: &[Keyspace], memory: &Memory) {
+        for (victims, step) in STEPS_AHEAD {
+            self.evictor.looks_ahead(victims, |coming| {
+                for keyspace in databases {
+                    keyspace.approach(memory, coming, step);
+                }
+            });
+        }
+    }
+
+    /// Brings near what the policy reads of keys that commands are about to write.
+    pub(super) fn await_writes(&self, keys: &[KeyAhead]) {
+        for key in keys.iter().filter(|key| key.writes) {
+            self.evictor.awaits(Identity::of(key.hash));
+        }
+    }
+
     /// Shows the policy an entry that it has not made the history of.
     fn show(&mut self, memory: &mut Memory, hash: u64, entry: Entry) {
         let shown = candidate(hash, &memory.view(entry));
-        let history = self.evictor.shown(&shown);
+        let history = self.evictor_mut().shown(&shown);
         memory.set_access_of(entry, history);
     }
 
@@ -472,7 +575,7 @@ impl Eviction {
     fn inserted(&mut self, hash: u64, bytes: usize) -> AccessClock {
         let bytes = (bytes + NEW_ENTRY_BYTES) as u64;
         self.untended += 1;
-        self.evictor.inserted(Identity::of(hash), bytes)
+        self.evictor_mut().inserted(Identity::of(hash), bytes)
     }
 
     fn is_to_be_tended(&self) -> bool {

@@ -283,6 +283,9 @@ impl Shard {
     pub fn prefetch(&mut self, db: DbIndex, keys: &[KeyAhead]) {
         let keyspace = &self.databases[usize::from(db.0)];
         keyspace.prefetch((db, keys), &self.memory, &mut self.ahead);
+        if let Some(eviction) = &self.eviction {
+            eviction.await_writes(keys);
+        }
     }
 
     /// Looks `key` up for a command that reads, whose finding nothing is worth a note (`keymiss`). Otherwise as
@@ -307,12 +310,12 @@ impl Shard {
     #[inline(always)]
     fn look_at(&mut self, db: DbIndex, found: (u64, Entry), access: Access) -> EntryRef<'_> {
         let (_, entry) = found;
-        let view = self.memory.view(entry);
-        let before = view.access();
+        let before = self.memory.head_of(entry).access();
         if access == Access::Touch && before.0 != self.history_of_just_used {
             self.touch(db, found, before, Use::Read);
+            return self.memory.view(entry).with_access(before);
         }
-        self.memory.view(entry).with_access(before)
+        self.memory.view(entry)
     }
 
     /// `watcher` watches one more key.

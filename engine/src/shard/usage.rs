@@ -47,12 +47,20 @@ impl Shard {
             table_bytes += self.undo_bytes();
         }
         MemoryUsage {
-            entry_bytes: self.memory.item_bytes_total() - self.kept_bytes + retired_bytes,
+            entry_bytes: self.entry_bytes(),
             table_bytes,
             arena_bytes: self.memory.held_bytes() + retired_bytes,
             idle_bytes: self.memory.held_bytes() - self.memory.item_bytes_total(),
             payload_bytes: self.memory.payload_bytes(),
         }
+    }
+
+    /// Bytes of entries.
+    #[inline]
+    pub(super) fn entry_bytes(&self) -> u64 {
+        let retired = self.graveyard.as_ref();
+        let retired_bytes = retired.map_or(0, |graveyard| graveyard.retired_bytes());
+        self.memory.item_bytes_total() - self.kept_bytes + retired_bytes
     }
 
     /// Bytes that count as used and belong to no entry any more: large buffers that [`Self::tend`] gives back in pieces.

@@ -8,7 +8,7 @@
 
 use super::address::{Bucket, POSITION_BITS, Position};
 use super::entries::{Entry, entry_of};
-use super::run::Shape;
+use super::run::{Element, Shape};
 use super::scan::mix;
 use super::{Spiral, run_of, tag_of};
 use crate::limits::NODES_DRAWN_MAX;
@@ -19,9 +19,23 @@ const PLACE_BITS: u32 = 24;
 /// Bits of a hash that it has besides.
 const TAG_BITS: u32 = 8;
 
+/// Cache lines of an item of which its head, its key and what it takes can be read, mostly.
+const ITEM_LINES: usize = 2;
+
 /// Thirty-two bits of the hash of an entry's key, by which the entry is found again. Two entries with the same are taken for one another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Identity(pub u32);
+
+fn ask_for_item(heap: &Heap, element: &Element<'_>) {
+    if let Some(item) = element.name().item() {
+        heap.arena.prefetch(item, ITEM_LINES);
+    }
+}
+
+/// The first node that is looked at for entries drawn by a number.
+fn drawn_ordinal(number: u64, nodes: u32) -> u32 {
+    (number >> 32) as u32 % nodes
+}
 
 impl Identity {
     /// Of a key with this hash.
@@ -39,7 +53,70 @@ impl Identity {
     }
 }
 
+/// What eviction will probably look for soon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coming {
+    /// The entry of this identity.
+    Entry(Identity),
+    /// Entries that this random number draws.
+    Drawn(u64),
+}
+
+/// How near what comes is brought. Each step reads what the one before has asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// The word of the table that says where its node is.
+    Word,
+    /// The node's first line.
+    Node,
+    /// The elements that will be looked at, and the one that may take the place of one removed. Lines are asked for no faster than they
+    /// come, so those of a whole node would hold up everything else.
+    Elements,
+    /// The items that are these elements.
+    Items,
+}
+
 impl Spiral {
+    /// The ordinal of the node that is looked at first for what comes.
+    fn ordinal_of_coming(&self, coming: Coming) -> u32 {
+        let nodes = self.table.len();
+        match coming {
+            Coming::Entry(identity) => Bucket::of(identity.positions().0, nodes).ordinal(),
+            Coming::Drawn(random) => drawn_ordinal(mix(random), nodes),
+        }
+    }
+
+    /// Brings near what eviction will look for. A hint: no effect but speed.
+    pub(crate) fn approach(&self, heap: &Heap, coming: Coming, step: Step) {
+        let ordinal = self.ordinal_of_coming(coming);
+        if step == Step::Word {
+            return self.table.prefetch(&heap.arena, ordinal);
+        }
+        let block = self.table.get(&heap.arena, ordinal);
+        if step == Step::Node {
+            return heap.arena.prefetch(block, 1);
+        }
+        let run = run_of(heap, block);
+        match (step, coming) {
+            (Step::Elements, Coming::Entry(identity)) => {
+                let shape = Shape::read(run);
+                shape.prefetch(run, identity.0 as u8);
+                shape.prefetch_last(run);
+            }
+            (Step::Elements, Coming::Drawn(_)) => heap.arena.prefetch_whole(block),
+            (_, Coming::Entry(identity)) if self.has_items() => {
+                let shape = Shape::read(run);
+                shape.each_tagged(run, identity.0 as u8, |_, element| {
+                    ask_for_item(heap, &element)
+                });
+            }
+            (_, Coming::Drawn(_)) if self.has_items() => {
+                Shape::read(run).for_each(run, |element| ask_for_item(heap, &element));
+            }
+            _ => {}
+        }
+    }
+
     /// Shows what may be the entry of an identity: what has its tag, where its position is.
     pub(crate) fn entries_like(
         &self,
@@ -72,7 +149,7 @@ impl Spiral {
     ) {
         let number = mix(random);
         let nodes = self.table.len();
-        let mut ordinal = (number >> 32) as u32 % nodes;
+        let mut ordinal = drawn_ordinal(number, nodes);
         for _ in 0..NODES_DRAWN_MAX.min(nodes) {
             if is_volatile {
                 let agenda = self.agenda.as_ref();

@@ -76,6 +76,29 @@ fn gets_under_far_limit(pipeline: usize) -> Fed {
     under_far_limit(gets(pipeline))
 }
 
+/// Memory of an evicting server that holds all keys of a bench.
+const AMPLE_BYTES: u64 = 1 << 30;
+/// Memory of one that has been sent more than it holds.
+const FULL_BYTES: u64 = 4 << 20;
+
+/// GETs of keys that are there, under a policy that has been told of them.
+fn gets_counted(policy: &str) -> Fed {
+    let mut server = Server::new(1).evicting(AMPLE_BYTES, policy);
+    let sets = (0..KEYS).map(|number| data::set(number, &VALUE));
+    server.run(&pipelines(sets, 64));
+    warmed(server, pipelines(scattered(OPERATIONS, KEYS).map(get), 64))
+}
+
+/// SETs of keys that are not there, under a policy that evicts about as many.
+fn sets_evicting(policy: &str) -> Fed {
+    let mut server = Server::new(1).evicting(FULL_BYTES, policy);
+    let sets = |numbers: std::ops::Range<usize>| {
+        pipelines(numbers.map(|number| data::set(number, &VALUE)), 64)
+    };
+    server.run(&sets(0..4 * KEYS));
+    (server, sets(4 * KEYS..4 * KEYS + OPERATIONS))
+}
+
 fn overwrites_under_far_limit(pipeline: usize) -> Fed {
     under_far_limit(overwrites(pipeline))
 }
@@ -194,6 +217,9 @@ fn far_gets(pipeline: usize) -> Fed {
 #[bench::pipeline_64(args = (64), setup = gets)]
 #[bench::limited_1(args = (1), setup = gets_under_far_limit)]
 #[bench::limited_64(args = (64), setup = gets_under_far_limit)]
+#[bench::counted_lru(args = ("allkeys-lru"), setup = gets_counted)]
+#[bench::counted_s3fifo(args = ("allkeys-s3fifo"), setup = gets_counted)]
+#[bench::counted_adaptive(args = ("allkeys-adaptive"), setup = gets_counted)]
 fn get_hit((mut server, input): Fed) -> Fed {
     black_box(server.run(&input));
     (server, input)
@@ -253,6 +279,9 @@ fn set_overwrite((mut server, input): Fed) -> Fed {
 #[library_benchmark]
 #[bench::pipeline_64(args = (64), setup = inserts)]
 #[bench::limited_64(args = (64), setup = inserts_under_far_limit)]
+#[bench::evicting_lru(args = ("allkeys-lru"), setup = sets_evicting)]
+#[bench::evicting_s3fifo(args = ("allkeys-s3fifo"), setup = sets_evicting)]
+#[bench::evicting_adaptive(args = ("allkeys-adaptive"), setup = sets_evicting)]
 fn set_insert((mut server, input): Fed) -> Fed {
     black_box(server.run(&input));
     (server, input)

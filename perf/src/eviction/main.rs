@@ -12,6 +12,7 @@ use std::hint::black_box;
 use std::path::Path;
 use std::process::ExitCode;
 
+use larder_engine::evict::shards::{Sharing, Spread, run_shards};
 use larder_engine::evict::simulation::{
     Full, Outcome, Request, run, run_curve, run_exact_clock, run_exact_lru,
 };
@@ -21,9 +22,11 @@ use larder_engine::evict::{PolicyName, Sampling};
 const USAGE: &str = "\
 usage: larder-eviction misses [--sizes SEED] [--seeds N] TRACE...
        larder-eviction curve [--sizes SEED] [--entries N] TRACE...
+       larder-eviction shards [--sizes SEED] TRACE...
        larder-eviction cost [ENTRIES [POLICY]]
   misses  parts of all requests that miss, with room for 1, 5 and 20% of all keys' bytes; adaptive as the mean of N seeds (5)
   curve   by how many points predicted hit ratios are off, of samples of N entries (2048), whatever they cost
+  shards  misses of 2, 4 and 8 shards, for each of one that has all the room: as they share it, and how keys are spread
   cost    nanoseconds of a use, and of a victim with the entry that takes its place; bytes an entry, of so many (1000000)
   --sizes gives keys sizes between 64 bytes and 16 KiB, drawn by SEED";
 
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
     let done = match args.split_first() {
         Some((mode, rest)) if mode == "misses" => Options::parse(rest).and_then(|it| misses(&it)),
         Some((mode, rest)) if mode == "curve" => Options::parse(rest).and_then(|it| curve(&it)),
+        Some((mode, rest)) if mode == "shards" => Options::parse(rest).and_then(|it| shards(&it)),
         Some((mode, rest)) if mode == "cost" => cost(rest),
         _ => Err(USAGE.to_owned()),
     };
@@ -229,6 +233,45 @@ fn curve(options: &Options) -> Result<(), String> {
         "\n{} points, off by {mean:.2} on average, {beyond} by more than 2",
         offs.len()
     );
+    Ok(())
+}
+
+/// How keys are spread, and how room is shared.
+const SHARINGS: [(&str, Spread, Sharing); 6] = [
+    ("even: equal", Spread::Even, Sharing::Equal),
+    ("as filled", Spread::Even, Sharing::AsFilled),
+    ("lent", Spread::Even, Sharing::Lent),
+    ("skewed: equal", Spread::Skewed, Sharing::Equal),
+    ("as filled", Spread::Skewed, Sharing::AsFilled),
+    ("lent", Spread::Skewed, Sharing::Lent),
+];
+
+fn shards(options: &Options) -> Result<(), String> {
+    let traces = options.read()?;
+    let names: Vec<&str> = SHARINGS.iter().map(|&(name, ..)| name).collect();
+    println!("| shards | trace, capacity % | {} |", names.join(" | "));
+    println!("|---|---|{}", "---|".repeat(names.len()));
+    for shards in [2, 4, 8] {
+        let (mut means, mut rows) = (vec![0.0; SHARINGS.len()], 0);
+        for (name, trace, bytes) in &traces {
+            for percent in PERCENTS {
+                let (policy, capacity) = ((PolicyName::Adaptive, 1), bytes * percent / 100);
+                let alone = run(policy.0, policy.1, capacity, trace).misses as f64;
+                let ratio = |&(_, spread, sharing): &(&str, Spread, Sharing)| {
+                    let among = (shards, spread);
+                    run_shards(policy, among, sharing, capacity, trace).misses as f64 / alone
+                };
+                let ratios: Vec<f64> = SHARINGS.iter().map(ratio).collect();
+                for (mean, ratio) in means.iter_mut().zip(&ratios) {
+                    *mean += ratio;
+                }
+                rows += 1;
+                print_row(&format!("{shards} | {name} {percent}"), &ratios);
+            }
+        }
+        let means: Vec<f64> = means.iter().map(|sum| sum / f64::from(rows)).collect();
+        print_row(&format!("{shards} | **mean**"), &means);
+    }
     Ok(())
 }
 

@@ -40,6 +40,11 @@ impl Standing {
         self.idle >= self.overdrawn() + need
     }
 
+    /// Bytes that have to become idle, so that there would be room for so much; one at least.
+    pub(super) fn short_of(self, need: u64) -> u64 {
+        (self.overdrawn() + need).saturating_sub(self.idle).max(1)
+    }
+
     /// Whether there is room for so much, or enough is idle and no more than so much overdrawn.
     pub(super) fn suffices(self, need: u64, most_overdrawn: u64) -> bool {
         self.free >= need.cast_signed()

@@ -55,10 +55,11 @@ impl Core {
             if !evicts || steps >= most || tightened >= TIGHTENED_AT_ONCE {
                 break standing.suffices(need, self.overdraft_at_most());
             }
-            steps += 1;
-            let locks = &self.locks;
-            let evicted = self.state.shard.evict(|hash| locks.has_key(hash));
-            if evicted == Evicted::Nothing {
+            let (short, locks) = (standing.short_of(need), &self.locks);
+            let shard = &mut self.state.shard;
+            let (taken, last) = shard.evict_some(short, most - steps, |hash| locks.has_key(hash));
+            steps += taken;
+            if last == Evicted::Nothing {
                 // What was deleted before may be on its way.
                 let used = self.state.shard.memory().used_bytes();
                 self.state.shard.tend(TEND_BUDGET);
