@@ -45,9 +45,11 @@ pub mod traces;
 mod ttl;
 
 pub use adaptive::Adaptive;
-pub use curve::{Curve, PERCENTS, Point, Sampling};
+pub(crate) use curve::What;
+pub use curve::{Curve, CurveOptions, CurveStats, PERCENTS, Point};
 pub use evictor::{Evictor, PolicyName};
 pub use lfu::Lfu;
+pub(crate) use mini::Value;
 
 pub use crate::spiral::drawn::Identity;
 use crate::{AccessClock, UnixMillis};
