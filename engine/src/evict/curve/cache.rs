@@ -5,7 +5,7 @@ use super::batches::Event;
 use crate::UnixMillis;
 use crate::evict::mini::Mini;
 use crate::evict::sample::Sample;
-use crate::evict::{Entries, Evictor, Identity, PolicyName, Scope, Use};
+use crate::evict::{Evictor, Identity, PolicyName, Scope, Use};
 
 /// What an event costs in a cache, about.
 const REQUEST_NS: u64 = 60;
@@ -129,7 +129,7 @@ impl Cache {
 
     #[cfg(test)]
     pub(super) fn bytes(&self) -> u64 {
-        self.mini.entries().bytes()
+        crate::evict::Entries::bytes(self.mini.entries())
     }
 
     pub(super) fn held_bytes(&self) -> u64 {
