@@ -20,6 +20,9 @@ use crate::{DbIndex, KeyHasher, Kind, UnixMillis};
 /// Events after which the sample is fitted to how many entries there are.
 const FIT_EVERY: u32 = 64;
 
+/// What is counted counts half after so long.
+const HALF_LIFE_MS: i64 = 3_600_000;
+
 /// A walk over the entries of all databases that has come so far.
 pub(super) type Walk = Option<(DbIndex, Cursor)>;
 
@@ -33,6 +36,7 @@ pub(super) struct Sampled {
     /// What an entry of the curve counts for each byte that it takes.
     weight: f64,
     events: u32,
+    halved_at: UnixMillis,
 }
 
 impl Sampled {
@@ -115,6 +119,7 @@ impl Shard {
                 room,
                 weight: 1.0,
                 events: 0,
+                halved_at: self.now,
             }));
         }
         self.fit_sample();
@@ -124,6 +129,10 @@ impl Shard {
     pub fn fit_curve(&mut self, room: [u64; PERCENTS.len()]) {
         if let Some(sampled) = &mut self.sampled {
             sampled.room = room;
+            if self.now.0 - sampled.halved_at.0 >= HALF_LIFE_MS {
+                sampled.halved_at = self.now;
+                sampled.curve.halve();
+            }
             self.fit_sample();
         }
     }

@@ -89,11 +89,13 @@ mod tests {
 
     /// The rate after so many seconds of so many requests each, of a sample that has as many keys as it may.
     fn rate_after(load: &mut Load, from_ms: &mut i64, seconds: i64, requests: f64) -> f64 {
+        let mut owed = 0.0;
         for _ in 0..seconds * 100 {
             *from_ms += 10;
-            let events = (requests / 100.0 * load.rate_max()).round() as u32;
-            for _ in 0..events {
+            owed += requests / 100.0 * load.rate_max();
+            while owed >= 1.0 {
                 load.spend(UnixMillis(*from_ms), load.rate_max());
+                owed -= 1.0;
             }
         }
         load.rate_max()

@@ -49,9 +49,6 @@ const POLICIES: [PolicyName; 7] = [
 /// The smallest sample.
 const RATE_MIN: f64 = 1e-5;
 
-/// What is counted counts half after so long.
-const HALF_LIFE_MS: i64 = 3_600_000;
-
 /// Entries that have ended are removed from caches after so long, or when they are asked for.
 const SWEPT_EVERY_MS: i64 = 1000;
 
@@ -156,7 +153,6 @@ pub struct Curve {
     /// The next cache that is to have its share of them.
     to_fit: usize,
     swept_at: UnixMillis,
-    halved_at: UnixMillis,
     requests: f64,
     hits: f64,
     sampled: u64,
@@ -186,7 +182,6 @@ impl Curve {
             capacities: [0; PERCENTS.len()],
             to_fit: 0,
             swept_at: UnixMillis(0),
-            halved_at: UnixMillis(0),
             requests: 0.0,
             hits: 0.0,
             sampled: 0,
@@ -289,15 +284,13 @@ impl Curve {
             self.swept_at = self.now;
             self.to_fit = 0;
         }
-        if self.halved_at == UnixMillis(0) {
-            self.halved_at = self.now;
-        }
-        while self.now.0 - self.halved_at.0 >= HALF_LIFE_MS {
-            self.halved_at.0 += HALF_LIFE_MS;
-            self.requests /= 2.0;
-            self.hits /= 2.0;
-            self.caches.iter_mut().for_each(Cache::halve);
-        }
+    }
+
+    /// What was counted counts half as much from now on.
+    pub fn halve(&mut self) {
+        self.requests /= 2.0;
+        self.hits /= 2.0;
+        self.caches.iter_mut().for_each(Cache::halve);
     }
 
     /// Whether [`Self::step`] has something to do.
