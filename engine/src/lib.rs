@@ -26,6 +26,7 @@ mod memory;
 #[cfg(any(test, feature = "model"))]
 pub mod model;
 mod nodes;
+mod prefixes;
 mod raw;
 mod shard;
 mod sorted;
@@ -50,6 +51,7 @@ pub use journal::{
 pub use key::{Key, KeyHasher};
 pub use keyspace::{ContentsId, KeyAhead};
 pub use list::End;
+pub use prefixes::PrefixSet;
 pub use raw::Buffer;
 pub use shard::{
     Access, BeforeChange, DeadlineStats, Entries, Evicted, EvictionOptions, ExpireStats, Fate,

@@ -39,6 +39,21 @@ macro_rules! policies {
                 matches!(self, Self::Lru | Self::Lrm | Self::Random | Self::Ttl)
             }
 
+            /// Whether [`Self::unused_secs`] is known.
+            pub fn keeps_age(self) -> bool {
+                self.keeps_time() || self == Self::Lfu
+            }
+
+            /// Seconds since the last use of an entry with this history, under `lrm` the last change, under `lfu` to a minute; `None`: the
+            /// policy does not keep it.
+            pub fn unused_secs(self, history: AccessClock, now: UnixMillis) -> Option<u64> {
+                match self {
+                    Self::Lfu => Some(60 * u64::from(Lfu::unused_minutes(history, now))),
+                    policy if policy.keeps_time() => Some(history.idle_secs(now).into()),
+                    _ => None,
+                }
+            }
+
             /// Whether Redis has it too.
             pub fn is_redis(self) -> bool {
                 self.keeps_time() || self == Self::Lfu

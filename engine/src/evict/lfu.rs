@@ -49,7 +49,7 @@ impl Lfu {
 
     /// The count of an entry at `now`, the decay since its last use taken off.
     pub fn count(self, history: AccessClock, now: UnixMillis) -> u8 {
-        let idle_minutes = minute(now).wrapping_sub(history.0 >> COUNT_BITS) & MINUTE_MASK;
+        let idle_minutes = Self::unused_minutes(history, now);
         let decay = idle_minutes.checked_div(self.decay_minutes).unwrap_or(0);
         (history.0 & COUNT_MAX).saturating_sub(decay) as u8
     }
@@ -62,6 +62,11 @@ impl Lfu {
         let uses = above_new * u64::from(self.log_factor) + 1;
         let counts = random.is_multiple_of(uses);
         Self::history(now, count.saturating_add(counts.into()))
+    }
+
+    /// Whole minutes since an entry was used last.
+    pub fn unused_minutes(history: AccessClock, now: UnixMillis) -> u32 {
+        minute(now).wrapping_sub(history.0 >> COUNT_BITS) & MINUTE_MASK
     }
 }
 

@@ -16,6 +16,7 @@
 //! Nothing here asks a clock or draws a random number but from the policy's own seed.
 
 mod adaptive;
+mod ages;
 mod curve;
 mod evictor;
 mod fifo;
@@ -47,9 +48,12 @@ pub mod traces;
 mod ttl;
 
 pub use adaptive::Adaptive;
-pub use curve::{Curve, PERCENTS, Point, Sampling};
+pub use ages::{AGE_CLASSES, Ages};
+pub(crate) use curve::What;
+pub use curve::{Curve, CurveOptions, CurveStats, PERCENTS, Point};
 pub use evictor::{Evictor, PolicyName};
 pub use lfu::Lfu;
+pub(crate) use mini::Value;
 
 pub use crate::spiral::drawn::{Coming, Identity};
 use crate::{AccessClock, UnixMillis};

@@ -44,10 +44,23 @@ impl Sample {
         }
     }
 
+    /// A sample of the lowest identities, so that whoever knows these leading bits of a hash needs no more than a comparison.
+    pub(crate) fn of_lowest(wanted: f64, rates: RangeInclusive<f64>) -> Self {
+        Self {
+            salt: 1,
+            ..Self::new(wanted, rates, 0)
+        }
+    }
+
     /// Whether a key is in it.
     #[inline(always)]
     pub(crate) fn has(&self, identity: Identity) -> bool {
         identity.0.wrapping_mul(self.salt) <= self.below
+    }
+
+    /// The highest product of a sampled identity and the salt.
+    pub(crate) fn below(&self) -> u32 {
+        self.below
     }
 
     /// The part of all keys that it has.
@@ -74,19 +87,30 @@ impl Sample {
         self.fit_at = self.inserted + self.inserted.min(FIT_EVERY);
         let mean = self.inserted_bytes as f64 / self.inserted as f64;
         let entries = self.capacity as f64 / mean.max(1.0);
-        let rate = (self.wanted / entries.max(1.0)).clamp(*self.rates.start(), *self.rates.end());
         // What comes lately counts as much as all before.
         if self.inserted >= 64 * FIT_EVERY {
             self.inserted /= 2;
             self.inserted_bytes /= 2;
             self.fit_at = self.inserted + FIT_EVERY;
         }
+        self.fit_to(entries)
+    }
+
+    /// A shard whose memory is full has about so many entries; whether the sample is another now.
+    pub(crate) fn fit_to(&mut self, entries: f64) -> bool {
+        let rate = (self.wanted / entries.max(1.0)).clamp(*self.rates.start(), *self.rates.end());
         if (rate / self.rate - 1.0).abs() < 0.2 {
             return false;
         }
         self.rate = rate;
         self.below = below(rate);
         true
+    }
+
+    /// It is to have so many entries, and is no more than a part of all keys.
+    pub(crate) fn set_bounds(&mut self, wanted: f64, rate_max: f64) {
+        self.wanted = wanted;
+        self.rates = *self.rates.start()..=rate_max.max(*self.rates.start());
     }
 }
 

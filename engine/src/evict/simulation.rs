@@ -2,10 +2,14 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
-use super::mini::Mini;
+use super::curve::What;
+use super::mini::{Mini, Value};
 use super::rng::mix;
 use super::table::Table;
-use super::{Choice, Curve, Entries, Evictor, Identity, Policy, PolicyName, Sampling, Scope, Use};
+use super::{
+    Choice, Curve, CurveOptions, Entries, Evictor, Identity, PERCENTS, Policy, PolicyName, Scope,
+    Use,
+};
 use crate::{AccessClock, UnixMillis};
 
 /// A key that is read, and written if it is not there.
@@ -60,7 +64,7 @@ fn run_with<P: Policy>(policy: P, capacity: u64, trace: &[Request]) -> Outcome {
     cache.set_capacity(capacity);
     let mut outcome = Outcome::default();
     for (second, request) in trace.iter().enumerate() {
-        cache.policy_mut().set_now(UnixMillis(1000 * second as i64));
+        cache.set_now(UnixMillis(1000 * second as i64));
         let hit = cache.request(identity(request.key), request.bytes, Use::Read);
         outcome.count(request, hit);
     }
@@ -128,31 +132,40 @@ pub fn run_exact_clock(capacity: u64, trace: &[Request]) -> Outcome {
     outcome
 }
 
-/// What a curve predicts for these policies, of a trace run with this capacity.
-pub fn run_curve(
-    policies: &[PolicyName],
-    (sampling, seed): (Sampling, u64),
-    capacity: u64,
-    trace: &[Request],
-) -> Curve {
-    let mut curve = Curve::new(policies, sampling, seed);
-    curve.set_capacity(capacity);
-    let mut cache = Mini::new(Evictor::new(policies[0], seed));
+/// What a curve predicts, of a trace run with this capacity.
+pub fn run_curve(options: &CurveOptions, seed: u64, capacity: u64, trace: &[Request]) -> Curve {
+    /// Requests after which the curve is told how many entries there are.
+    const FIT_EVERY: usize = 64;
+    let mut curve = Curve::new(options, seed);
+    let capacities = PERCENTS.map(|percent| (capacity * percent + 50) / 100);
+    let policy = options.policy.unwrap_or(PolicyName::Lru);
+    let mut cache = Mini::new(Evictor::new(policy, seed));
     cache.set_capacity(capacity);
     for (second, request) in trace.iter().enumerate() {
         let now = UnixMillis(1000 * second as i64);
         let identity = identity(request.key);
-        cache.policy_mut().set_now(now);
+        cache.set_now(now);
+        curve.set_now(now);
         let hit = cache.request(identity, request.bytes, Use::Read);
         curve.count(1, hit.into());
-        if !hit {
-            curve.inserted(request.bytes);
+        if second % FIT_EVERY == 0 {
+            let bytes = cache.entries().bytes().max(1);
+            let entries = cache.len() as f64 * capacity as f64 / bytes as f64;
+            curve.fit(entries, capacities);
         }
-        if curve.samples(identity) {
-            curve.set_now(now);
-            curve.requested(identity, request.bytes, Use::Read);
+        if !curve.samples(identity) {
+            continue;
+        }
+        let value = Value::of(request.bytes);
+        match hit {
+            true => curve.told(What::Read, identity, value),
+            false => {
+                curve.told(What::Missed, identity, value);
+                curve.told(What::Comes, identity, value);
+            }
         }
     }
+    curve.settle();
     curve
 }
 

@@ -3,7 +3,7 @@
 //! ```text
 //!  head of a bucket ─▶ entry ─▶ entry      entries lie without a gap: one drawn at random is one index, and the last fills a hole
 //! ```
-//! Twenty-eight bytes an entry, in chunks of 256; nothing is copied when it grows.
+//! Thirty-six bytes an entry, in chunks of 256; nothing is copied when it grows.
 
 use super::rng::mix;
 use super::{Candidate, Entries, Identity, Scope};
@@ -17,7 +17,42 @@ struct Node {
     identity: u32,
     history: u32,
     bytes: u64,
+    /// Milliseconds; [`ENDLESS`]: there is none.
+    deadline: i64,
     next: u32,
+    /// Seconds of the last use, where somebody tells them.
+    used_secs: u32,
+}
+
+/// The deadline of an entry that has none.
+const ENDLESS: i64 = i64::MAX;
+
+/// What is kept of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Kept {
+    pub(crate) bytes: u64,
+    pub(crate) history: AccessClock,
+    pub(crate) deadline: Option<UnixMillis>,
+    /// Seconds of its last use, where somebody tells them.
+    pub(crate) used_secs: u32,
+}
+
+impl Kept {
+    /// Whether its deadline has come.
+    pub(crate) fn has_ended(&self, now: UnixMillis) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= now)
+    }
+}
+
+impl Node {
+    fn kept(&self) -> Kept {
+        Kept {
+            bytes: self.bytes,
+            history: AccessClock(self.history),
+            deadline: (self.deadline != ENDLESS).then_some(UnixMillis(self.deadline)),
+            used_secs: self.used_secs,
+        }
+    }
 }
 
 /// A list in chunks.
@@ -74,6 +109,8 @@ pub(crate) struct Table {
     nodes: Chunked<Node>,
     heads: Chunked<u32>,
     bytes: u64,
+    /// Entries with a deadline.
+    volatile: u64,
 }
 
 impl Table {
@@ -82,6 +119,7 @@ impl Table {
             nodes: Chunked::new(),
             heads: Chunked::new(),
             bytes: 0,
+            volatile: 0,
         }
     }
 
@@ -115,20 +153,76 @@ impl Table {
         None
     }
 
-    /// Adds an entry that is not there.
+    /// Adds an entry that is not there, and has no deadline.
+    #[cfg(any(test, feature = "bench"))]
     pub(crate) fn insert(&mut self, identity: Identity, bytes: u64, history: AccessClock) {
+        let kept = Kept {
+            bytes,
+            history,
+            deadline: None,
+            used_secs: 0,
+        };
+        self.keep(identity, &kept);
+    }
+
+    /// Adds an entry that is not there.
+    pub(crate) fn keep(&mut self, identity: Identity, kept: &Kept) {
         if self.heads.len == self.nodes.len {
             self.add_bucket();
         }
         let bucket = self.bucket(identity.0);
         self.nodes.push(Node {
             identity: identity.0,
-            history: history.0,
-            bytes,
+            history: 0,
+            bytes: 0,
+            deadline: ENDLESS,
             next: *self.heads.at(bucket),
+            used_secs: 0,
         });
-        *self.heads.at_mut(bucket) = self.nodes.len as u32 - 1;
-        self.bytes += bytes;
+        let at = self.nodes.len as u32 - 1;
+        *self.heads.at_mut(bucket) = at;
+        self.rewrite(at, kept);
+    }
+
+    /// Where an entry is, until one comes or goes, and what is kept of it.
+    pub(crate) fn kept(&self, identity: Identity) -> Option<(u32, Kept)> {
+        let at = self.index(identity)?;
+        Some((at, self.nodes.at(at).kept()))
+    }
+
+    /// Keeps something else of the entry that is there.
+    pub(crate) fn rewrite(&mut self, at: u32, kept: &Kept) {
+        let node = self.nodes.at_mut(at);
+        let deadline = kept.deadline.map_or(ENDLESS, |deadline| deadline.0);
+        self.bytes = self.bytes - node.bytes + kept.bytes;
+        self.volatile -= u64::from(node.deadline != ENDLESS);
+        self.volatile += u64::from(deadline != ENDLESS);
+        (node.bytes, node.history, node.deadline) = (kept.bytes, kept.history.0, deadline);
+        node.used_secs = kept.used_secs;
+    }
+
+    /// Gives an entry another size.
+    #[cfg(test)]
+    pub(crate) fn set_bytes(&mut self, identity: Identity, bytes: u64) {
+        if let Some((at, kept)) = self.kept(identity) {
+            self.rewrite(at, &Kept { bytes, ..kept });
+        }
+    }
+
+    /// Takes out what `goes` says of.
+    pub(crate) fn remove_if(&mut self, goes: impl Fn(Identity, &Kept) -> bool) {
+        // The last takes the place of one that goes: what has been looked at.
+        for at in (0..self.nodes.len as u32).rev() {
+            let node = *self.nodes.at(at);
+            if goes(Identity(node.identity), &node.kept()) {
+                self.remove_at(at);
+            }
+        }
+    }
+
+    /// Whether any has a deadline.
+    pub(crate) fn has_volatile(&self) -> bool {
+        self.volatile > 0
     }
 
     /// Makes one bucket more: what belongs there comes from one other.
@@ -186,12 +280,18 @@ impl Table {
 
     /// Takes an entry out, if it is there.
     pub(crate) fn remove(&mut self, identity: Identity) -> bool {
-        let Some(at) = self.index(identity) else {
-            return false;
-        };
+        let found = self.index(identity);
+        if let Some(at) = found {
+            self.remove_at(at);
+        }
+        found.is_some()
+    }
+
+    fn remove_at(&mut self, at: u32) {
         let removed = *self.nodes.at(at);
         self.repoint(at, removed.next);
         self.bytes -= removed.bytes;
+        self.volatile -= u64::from(removed.deadline != ENDLESS);
         let last = self.nodes.len as u32 - 1;
         if at != last {
             self.repoint(last, at);
@@ -202,26 +302,24 @@ impl Table {
         if self.heads.len > 2 * self.nodes.len {
             self.remove_bucket();
         }
-        true
-    }
-
-    /// Gives an entry another size.
-    pub(crate) fn set_bytes(&mut self, identity: Identity, bytes: u64) {
-        if let Some(at) = self.index(identity) {
-            let node = self.nodes.at_mut(at);
-            self.bytes = self.bytes - node.bytes + bytes;
-            node.bytes = bytes;
-        }
     }
 
     fn candidate(&self, at: u32) -> Candidate {
         let node = self.nodes.at(at);
+        let kept = node.kept();
         Candidate {
             identity: Identity(node.identity),
-            bytes: node.bytes,
-            history: AccessClock(node.history),
-            deadline: None::<UnixMillis>,
+            bytes: kept.bytes,
+            history: kept.history,
+            deadline: kept.deadline,
         }
+    }
+
+    /// The nearest entry with a deadline, from one on.
+    fn volatile_from(&self, at: u32) -> Option<u32> {
+        let len = self.nodes.len as u32;
+        let mut from = (at..len).chain(0..at);
+        from.find(|&at| self.nodes.at(at).deadline != ENDLESS)
     }
 
     /// Shows each entry once.
@@ -243,13 +341,23 @@ impl Entries for Table {
     }
 
     fn sample(&self, wanted: usize, scope: Scope, random: u64, mut show: impl FnMut(&Candidate)) {
-        if scope == Scope::Volatile || self.nodes.len == 0 {
+        let len = match scope {
+            Scope::AllKeys => self.nodes.len as u64,
+            Scope::Volatile => self.volatile,
+        };
+        if len == 0 {
             return;
         }
         for draw in 0..wanted as u64 {
             let random = mix(random.wrapping_add(draw)) >> 32;
-            let at = (random * self.nodes.len as u64) >> 32;
-            show(&self.candidate(at as u32));
+            let at = ((random * self.nodes.len as u64) >> 32) as u32;
+            let drawn = match scope {
+                Scope::AllKeys => Some(at),
+                Scope::Volatile => self.volatile_from(at),
+            };
+            if let Some(at) = drawn {
+                show(&self.candidate(at));
+            }
         }
     }
 
@@ -281,8 +389,20 @@ mod tests {
             let identity = Identity((random >> 40) as u32 % keys);
             match random % 4 {
                 0 | 1 if !model.contains_key(&identity) => {
-                    table.insert(identity, random % 100, AccessClock(step));
-                    model.insert(identity, (random % 100, step));
+                    let ends = random.is_multiple_of(3).then_some(UnixMillis(step.into()));
+                    let kept = Kept {
+                        bytes: random % 100,
+                        history: AccessClock(step),
+                        deadline: ends,
+                        used_secs: step,
+                    };
+                    table.keep(identity, &kept);
+                    model.insert(identity, (kept.bytes, step, ends));
+                }
+                1 if random.is_multiple_of(50) => {
+                    let goes = |identity: Identity| identity.0 % 7 == step % 7;
+                    table.remove_if(|identity, _| goes(identity));
+                    model.retain(|&identity, _| !goes(identity));
                 }
                 2 => {
                     table.set_history(identity, AccessClock(step));
@@ -296,14 +416,19 @@ mod tests {
             }
             assert_eq!(table.len(), model.len() as u64);
             let found = table.find(identity);
-            let found = found.map(|entry| (entry.bytes, entry.history.0));
+            let found = found.map(|entry| (entry.bytes, entry.history.0, entry.deadline));
             assert_eq!(found, model.get(&identity).copied());
+            let volatile = model.values().filter(|entry| entry.2.is_some()).count();
+            assert_eq!(table.volatile, volatile as u64);
+            table.sample(3, Scope::Volatile, random, |entry| {
+                assert!(entry.deadline.is_some());
+            });
             if step % 500 == 0 {
                 let sum: u64 = model.values().map(|entry| entry.0).sum();
                 assert_eq!(table.bytes(), sum);
                 for (&identity, entry) in &model {
                     let found = table.find(identity).expect("the model has it");
-                    assert_eq!((found.bytes, found.history.0), *entry);
+                    assert_eq!((found.bytes, found.history.0, found.deadline), *entry);
                 }
             }
         }

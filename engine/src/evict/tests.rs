@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::mini::Mini;
 use super::rng::Rng;
-use super::simulation::{Outcome, Request, identity, run, run_curve, run_exact_lru};
+use super::simulation::{Outcome, Request, identity, run, run_exact_lru};
 use super::table::Table;
 use super::*;
 
@@ -211,26 +211,6 @@ fn every_policy_is_the_same_on_every_run_and_keeps_within_its_memory() {
     }
 }
 
-#[test]
-fn a_curve_predicts_hits_within_two_points() {
-    let policies = [PolicyName::S3Fifo, PolicyName::Lru, PolicyName::Adaptive];
-    let sampling = Sampling {
-        entries: 512,
-        rate_max: 0.5,
-    };
-    let trace = traces::zipf(40_000, 12_000, 8);
-    let curve = run_curve(&policies, (sampling, 1), 1500, &trace);
-    let mut points = 0;
-    for point in curve.points() {
-        let measured = run(point.policy, 1, 1500 * point.percent / 100, &trace);
-        let off = point.hit_ratio() - (1.0 - measured.miss_ratio());
-        assert!(off.abs() < 0.02, "{point:?}: {off}");
-        points += 1;
-    }
-    assert_eq!(points, 15);
-    assert!(curve.held_bytes() < 1_000_000, "{}", curve.held_bytes());
-}
-
 /// Entries of which those with an even identity have a deadline.
 struct HalfVolatile(Table);
 
@@ -342,7 +322,7 @@ fn lrm_keeps_what_is_written_and_lru_what_is_read() {
         cache.policy_mut().set_samples(10);
         cache.set_capacity(100);
         for second in 0..3000u64 {
-            cache.policy_mut().set_now(UnixMillis(second as i64 * 1000));
+            cache.set_now(UnixMillis(second as i64 * 1000));
             let key = second % 20;
             if second % 3 == 0 {
                 let how = if key < 10 { Use::Read } else { Use::Write };

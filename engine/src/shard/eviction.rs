@@ -10,13 +10,14 @@
 use std::cell::Cell;
 
 use super::Shard;
+use super::curve::{Walk, next_on};
 use crate::entry::EntryRef;
 use crate::evict::{
-    Candidate, Choice, Entries, Evictor, Identity, Lfu, Policy, PolicyName, Scope, Use,
+    Ages, Candidate, Choice, Entries, Evictor, Identity, Lfu, Policy, PolicyName, Scope, Use,
 };
 use crate::journal::{Counts, Effect, Event, Removal};
 use crate::keyspace::{Cursor, KeyAhead, Keyspace};
-use crate::limits::{ENTRIES_SHOWN_AT_ONCE, NEW_ENTRY_BYTES, POLICY_TENDED_EVERY};
+use crate::limits::{NEW_ENTRY_BYTES, POLICY_TENDED_EVERY};
 use crate::memory::Memory;
 use crate::spiral::drawn::Step;
 use crate::spiral::entries::Entry;
@@ -37,7 +38,7 @@ pub(super) struct Eviction {
     held_bytes: Cell<Option<u64>>,
     scope: Scope,
     /// Where the walk is that shows the policy what was there before it.
-    walk: Option<(DbIndex, Cursor)>,
+    walk: Walk,
     /// Entries that have come since the policy last looked after what it holds.
     untended: u32,
 }
@@ -267,6 +268,15 @@ impl Shard {
     /// The history of an entry of so many bytes that comes to be.
     #[inline(always)]
     pub(super) fn history_of_coming(&mut self, hash: u64, bytes: usize) -> AccessClock {
+        if self.samples(hash) {
+            self.tell_coming(hash, bytes);
+        }
+        self.history_of_new(hash, bytes)
+    }
+
+    /// As [`Self::history_of_coming`], where the curve hears of it otherwise.
+    #[inline(always)]
+    fn history_of_new(&mut self, hash: u64, bytes: usize) -> AccessClock {
         match &mut self.eviction {
             None => self.clock,
             Some(eviction) => eviction.inserted(hash, bytes),
@@ -296,7 +306,7 @@ impl Shard {
         event: Event,
     ) -> AccessClock {
         let Some(entry) = existing.filter(|_| event != Event::Restore) else {
-            return self.history_of_coming(hash, bytes);
+            return self.history_of_new(hash, bytes);
         };
         let before = self.memory.head_of(entry).access();
         match event {
@@ -335,6 +345,9 @@ impl Shard {
         before: AccessClock,
         how: Use,
     ) {
+        if self.samples(hash) {
+            self.tell_use((hash, entry), how);
+        }
         if before.0 == self.history_of_just_used {
             return;
         }
@@ -349,11 +362,16 @@ impl Shard {
 
     /// An entry has come from elsewhere, or under another key, with the history it had there.
     pub(super) fn adopt(&mut self, db: DbIndex, key: Key<'_>) {
-        let Some(eviction) = &mut self.eviction else {
+        if self.eviction.is_none() && !self.samples(key.hash()) {
+            return;
+        }
+        let Some(entry) = self.keyspace(db).find(key, &self.memory) else {
             return;
         };
-        let keyspace = &self.databases[usize::from(db.0)];
-        if let Some(entry) = keyspace.find(key, &self.memory) {
+        if self.samples(key.hash()) {
+            self.tell_arrival((key.hash(), entry));
+        }
+        if let Some(eviction) = &mut self.eviction {
             eviction.show(&mut self.memory, key.hash(), entry);
         }
     }
@@ -427,13 +445,25 @@ impl Shard {
             self.expire(db, hash, entry);
             return Evicted::Entry;
         }
+        self.count_victim(hash, entry);
         let key = self.memory.key_of(entry);
         self.journal
             .record_as(Counts::Part, db, key, &Effect::Remove(Removal::Evicted));
         self.journal.tell(db, key, Event::Evicted);
-        self.evicted_total += 1;
-        self.delete(db, hash, entry);
+        self.take_away(db, hash, entry, Keyspace::remove);
         Evicted::Entry
+    }
+
+    /// An entry is evicted. How long it was not used is in its history, or else known of the keys that the curve samples.
+    fn count_victim(&mut self, hash: u64, entry: Entry) {
+        let view = self.memory.view(entry);
+        self.evicted_total += 1;
+        self.evicted_bytes_total += view.memory_bytes();
+        let policy = self.eviction.as_ref().map(|it| it.evictor.name());
+        let by_history = policy.and_then(|policy| policy.unused_secs(view.access(), self.now));
+        if let Some(secs) = by_history.or_else(|| self.unused_secs(hash)) {
+            self.ages.add(secs);
+        }
     }
 
     /// Whether it evicts at all.
@@ -462,6 +492,16 @@ impl Shard {
     /// Entries that were evicted.
     pub fn evicted_total(&self) -> u64 {
         self.evicted_total
+    }
+
+    /// Bytes of these.
+    pub fn evicted_bytes_total(&self) -> u64 {
+        self.evicted_bytes_total
+    }
+
+    /// How long they had not been used: those of which that is known.
+    pub fn ages_at_eviction(&self) -> &Ages {
+        &self.ages
     }
 
     /// Whether the policy has something to do by itself.
@@ -498,26 +538,14 @@ impl Shard {
         let Some(eviction) = &mut self.eviction else {
             return false;
         };
-        let Some((db, cursor)) = eviction.walk else {
-            return false;
-        };
-        let Some(keyspace) = self.databases.get(usize::from(db.0)) else {
-            eviction.walk = None;
-            return false;
-        };
-        let mut entries = Vec::new();
         let within = (&self.memory, &self.hasher);
-        let next = keyspace.scan(within, cursor, ENTRIES_SHOWN_AT_ONCE, &mut |entry| {
-            entries.push(entry);
-        });
+        let Some(entries) = next_on(&mut eviction.walk, &self.databases, within) else {
+            return false;
+        };
         for entry in entries {
             let hash = self.hasher.hash(self.memory.key_of(entry));
             eviction.show(&mut self.memory, hash, entry);
         }
-        eviction.walk = match next {
-            Some(cursor) => Some((db, cursor)),
-            None => Some((DbIndex(db.0 + 1), Cursor(0))),
-        };
         true
     }
 

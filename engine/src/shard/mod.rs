@@ -8,6 +8,7 @@ mod before;
 #[cfg(test)]
 mod before_tests;
 mod compaction;
+mod curve;
 mod eviction;
 #[cfg(test)]
 mod eviction_tests;
@@ -40,6 +41,7 @@ mod write;
 
 pub use before::{BeforeChange, Entries, Upcoming};
 use compaction::Compactor;
+use curve::Sampled;
 use eviction::Eviction;
 pub use eviction::{Evicted, EvictionOptions};
 pub use hashes::{Fate, Field, HashMut, HashRef};
@@ -65,7 +67,7 @@ use std::collections::HashSet;
 use crate::awaited::AwaitedKeys;
 use crate::copied::CopiedKeys;
 use crate::entry::EntryRef;
-use crate::evict::Use;
+use crate::evict::{Ages, Use};
 use crate::expiry::{BALANCE_COST, GIVEN_BACK_BYTES, Hand, REMOVAL_COST};
 use crate::journal::{Counts, Effect, Event, Journal, Removal};
 use crate::keyspace::{Ahead, ContentsId, KeyAhead, Keyspace};
@@ -152,10 +154,16 @@ pub struct Shard {
     /// The history that another use now leaves as it is; none has it if each use counts.
     history_of_just_used: u32,
     eviction: Option<Box<Eviction>>,
+    sampled: Option<Box<Sampled>>,
+    /// Keys with a lower hash are the curve's sample.
+    sampled_below: u64,
     evicted_total: u64,
+    evicted_bytes_total: u64,
+    ages: Ages,
     journal: Journal,
     hand: Hand,
     expired_total: u64,
+    expired_bytes_total: u64,
     expired_fields_total: u64,
     /// Whether nothing that only reads may remove an entry.
     expiry_is_held: bool,
@@ -200,10 +208,15 @@ impl Shard {
             clock: AccessClock(0),
             history_of_just_used: 0,
             eviction: None,
+            sampled: None,
+            sampled_below: 0,
             evicted_total: 0,
+            evicted_bytes_total: 0,
+            ages: Ages::default(),
             journal: Journal::default(),
             hand: Hand::new(),
             expired_total: 0,
+            expired_bytes_total: 0,
             expired_fields_total: 0,
             expiry_is_held: false,
             graveyard: None,
@@ -273,6 +286,11 @@ impl Shard {
         self.expired_total
     }
 
+    /// Bytes of these.
+    pub fn expired_bytes_total(&self) -> u64 {
+        self.expired_bytes_total
+    }
+
     /// Bytes of the nodes and lists of `db`, the short strings in them included.
     pub fn table_bytes(&self, db: DbIndex) -> u64 {
         self.keyspace(db).table_bytes()
@@ -294,7 +312,7 @@ impl Shard {
     pub fn read(&mut self, db: DbIndex, key: Key<'_>, access: Access) -> Option<EntryRef<'_>> {
         let entry = self.find_to_read(db, key);
         if entry.is_none() {
-            self.journal.tell(db, key.bytes(), Event::Missed);
+            self.note_miss(db, key, access);
         }
         Some(self.look_at(db, (key.hash(), entry?), access))
     }
@@ -307,11 +325,21 @@ impl Shard {
         Some(self.look_at(db, (key.hash(), entry), access))
     }
 
+    /// A key that a reading command asks for is not there.
+    #[inline]
+    fn note_miss(&mut self, db: DbIndex, key: Key<'_>, access: Access) {
+        self.journal.tell(db, key.bytes(), Event::Missed);
+        if access == Access::Touch && self.samples(key.hash()) {
+            self.tell_miss(key.hash());
+        }
+    }
+
     #[inline(always)]
     fn look_at(&mut self, db: DbIndex, found: (u64, Entry), access: Access) -> EntryRef<'_> {
         let (_, entry) = found;
         let before = self.memory.head_of(entry).access();
-        if access == Access::Touch && before.0 != self.history_of_just_used {
+        let is_told = before.0 != self.history_of_just_used || self.samples(found.0);
+        if access == Access::Touch && is_told {
             self.touch(db, found, before, Use::Read);
             return self.memory.view(entry).with_access(before);
         }
@@ -641,16 +669,23 @@ impl Shard {
             .record_as(Counts::Part, db, key, &Effect::Remove(Removal::Expired));
         self.journal.tell(db, key, Event::Expired);
         self.expired_total += 1;
+        self.expired_bytes_total += self.memory.view(entry).memory_bytes();
     }
 
-    /// Takes an entry out of its keyspace and frees it.
+    /// Takes an entry out of its keyspace and frees it, for another reason than that memory is short.
     #[inline]
     fn delete(&mut self, db: DbIndex, hash: u64, entry: Entry) {
+        if self.samples(hash) {
+            self.tell_removal(hash);
+        }
         self.take_away(db, hash, entry, Keyspace::remove);
     }
 
     /// As [`Self::delete`]; the keyspace is yet to be balanced.
     fn delete_unbalanced(&mut self, db: DbIndex, hash: u64, entry: Entry) {
+        if self.samples(hash) {
+            self.tell_removal(hash);
+        }
         self.take_away(db, hash, entry, |keyspace, (memory, _), hash, entry| {
             keyspace.remove_unbalanced(memory, hash, entry);
         });

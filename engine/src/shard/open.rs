@@ -91,7 +91,7 @@ impl Shard {
         access: Access,
     ) -> Result<Option<Block>, WrongType> {
         let Some(entry) = self.find_to_read(db, key) else {
-            self.journal.tell(db, key.bytes(), Event::Missed);
+            self.note_miss(db, key, access);
             return Ok(None);
         };
         let head = self.memory.head_of(entry);

@@ -69,6 +69,7 @@ impl Shard {
         if !is_undoable {
             self.retire_memory_if_unused();
         }
+        self.tell_flush();
         self.journal.record(db, b"", &Effect::FlushDb);
         self.journal.count_as(1, removed);
         removed
@@ -184,7 +185,10 @@ impl Shard {
     /// Whether there may be something to do.
     #[inline(always)]
     fn has_to_tend(&mut self) -> bool {
-        self.graveyard.is_some() || self.has_to_tend_eviction() || self.memory.has_to_tend()
+        self.graveyard.is_some()
+            || self.has_to_tend_eviction()
+            || self.has_to_tend_curve()
+            || self.memory.has_to_tend()
     }
 
     fn tend_some(&mut self, budget: u32) -> bool {
@@ -194,7 +198,7 @@ impl Shard {
                 ENTRIES_PER_RELEASE
             } else if let Some(freed) = self.free_node() {
                 freed
-            } else if self.release_some() || self.tend_eviction() {
+            } else if self.release_some() || self.tend_eviction() || self.tend_curve() {
                 ENTRIES_PER_RELEASE
             } else if self.undo.is_open || self.undos_aside > 0 {
                 return false;

@@ -42,7 +42,8 @@ impl Shard {
             + self.kept_bytes
             + flushed_bytes
             + self.memory.table_bytes()
-            + self.eviction_bytes();
+            + self.eviction_bytes()
+            + self.curve_bytes();
         if self.undo.is_open {
             table_bytes += self.undo_bytes();
         }

@@ -66,6 +66,10 @@ impl Shard {
             value,
         };
         self.store(db, key, existing, &content)?;
+        if self.samples(key.hash()) {
+            let bytes = key.bytes().len() + value.len();
+            self.tell_set((key.hash(), bytes), deadline, (existing.is_some(), event));
+        }
         let effect = Effect::Put {
             kind: Kind::String,
             encoding,
@@ -496,6 +500,9 @@ impl Shard {
             Entry::Short(short) => self.set_deadline_of_short(db, key, &short, deadline)?,
             Entry::Item(item) => self.set_deadline_of_item(db, key.hash(), item, deadline)?,
         }
+        if self.samples(key.hash()) {
+            self.tell_deadline(db, key);
+        }
         self.journal
             .record(db, key.bytes(), &Effect::Deadline(deadline));
         self.journal.tell(db, key.bytes(), event);
@@ -598,6 +605,9 @@ impl Shard {
             return Err(StoreError::TooLarge);
         }
         let is_same = from_key.bytes() == to_key.bytes() && from_db == to_db;
+        if !is_same && self.samples(from_key.hash()) {
+            self.tell_removal(from_key.hash());
+        }
         match entry {
             _ if is_same => {}
             Entry::Short(short) => self.relocate_short(from, to, &short)?,

@@ -17,7 +17,7 @@ use larder_engine::evict::simulation::{
     Full, Outcome, Request, run, run_curve, run_exact_clock, run_exact_lru,
 };
 use larder_engine::evict::traces::with_sizes;
-use larder_engine::evict::{PolicyName, Sampling};
+use larder_engine::evict::{CurveOptions, PolicyName, Scope};
 
 const USAGE: &str = "\
 usage: larder-eviction misses [--sizes SEED] [--seeds N] TRACE...
@@ -35,17 +35,6 @@ const USES: u32 = 2_000_000;
 
 /// Room for so much of all keys' bytes.
 const PERCENTS: [u64; 3] = [1, 5, 20];
-
-/// Policies whose curves are looked at; the first is the one in force.
-const CURVES: &[PolicyName] = &[
-    PolicyName::Adaptive,
-    PolicyName::Lru,
-    PolicyName::Lfu,
-    PolicyName::Fifo,
-    PolicyName::Sieve,
-    PolicyName::S3Fifo,
-    PolicyName::Gdsf,
-];
 
 fn main() -> ExitCode {
     let args: Vec<String> = env::args().skip(1).collect();
@@ -202,16 +191,18 @@ fn print_row(name: &str, ratios: &[f64]) {
 }
 
 fn curve(options: &Options) -> Result<(), String> {
-    let sampling = Sampling {
+    let curves = CurveOptions {
+        policy: Some(PolicyName::Adaptive),
+        scope: Scope::AllKeys,
         entries: options.entries,
-        rate_max: 1.0,
+        cpu_percent: 100,
     };
     println!("| trace, capacity % | policy | ¼ | ½ | 1 | 2 | 4 |\n|---|---|---|---|---|---|---|");
     let mut offs = Vec::new();
     for (name, trace, bytes) in options.read()? {
         for percent in PERCENTS {
             let capacity = bytes * percent / 100;
-            let curve = run_curve(CURVES, (sampling, 1), capacity, &trace);
+            let curve = run_curve(&curves, 1, capacity, &trace);
             let points: Vec<_> = curve.points().collect();
             for line in points.chunk_by(|one, other| one.policy == other.policy) {
                 let off = line.iter().map(|point| {

@@ -26,6 +26,7 @@ pub use crate::observe::CommandId;
 pub use args::Args;
 pub use context::{Clock, CoreCall, CoreState, FirstKey, Random, SessionCall, ShardCall};
 pub(crate) use families::commandlog;
+pub use families::larder::curve_of;
 pub use families::larder::rebalance::{ahead, moving};
 pub use families::monitor;
 pub use families::object::{eviction_of, keeps_time, thresholds_of};

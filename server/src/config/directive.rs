@@ -70,6 +70,8 @@ pub enum Kind {
     OomScores,
     /// Percentages of a distribution.
     Percentiles,
+    /// Prefixes of keys.
+    Prefixes,
     /// `HOST PORT`, or `no one`.
     ReplicaOf,
     /// What is told of slots: `no`, `yes`, or some of `cpu`, `net` and `mem`.
@@ -105,6 +107,7 @@ impl Kind {
                 | Self::Bind
                 | Self::OomScores
                 | Self::Percentiles
+                | Self::Prefixes
                 | Self::ReplicaOf
         )
     }

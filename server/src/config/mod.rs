@@ -28,8 +28,8 @@ pub use error::{ConfigError, ConfigSetError};
 pub use rename::{Rename, Renames};
 pub use settings::{
     BindAddress, ClientMemory, CommandLogLimits, CorePinning, Cores, IoBackend, KeyspaceEvents,
-    LogLevel, MaxmemoryPolicy, Origin, OutputLimit, OutputLimits, ProtectedAction, SavePoint,
-    Settings, SlotStats,
+    LogLevel, MaxmemoryPolicy, MissRatioCurve, Origin, OutputLimit, OutputLimits, ProtectedAction,
+    SavePoint, Settings, SlotStats,
 };
 pub use table::DIRECTIVES;
 

@@ -1,7 +1,9 @@
 //! The settings in the form the server uses: typed, read once from the values of [`super::table`].
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use larder_engine::PrefixSet;
 use larder_engine::evict::{PolicyName, Scope};
 
 use super::value;
@@ -21,6 +23,14 @@ pub struct Settings {
     pub cluster_announce_ip: Option<String>,
     /// Whether cores keep copies of the most read keys of others, and answer from these.
     pub hot_key_copies: bool,
+    /// Whether a miss-ratio curve is kept.
+    pub miss_ratio_curve: MissRatioCurve,
+    /// Entries of its sample; 0: as many as there is memory for.
+    pub miss_ratio_curve_entries: u32,
+    /// The part of a core's time that it may take.
+    pub miss_ratio_curve_cpu_percent: u32,
+    /// Prefixes of keys by which lookups are counted.
+    pub hit_ratio_prefixes: Arc<PrefixSet>,
     /// How sockets are served.
     pub io_backend: IoBackend,
     /// Addresses to listen on; one with a `-` before it may be missing on the host.
@@ -317,6 +327,17 @@ impl MaxmemoryPolicy {
     };
 }
 
+/// Whether a miss-ratio curve is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MissRatioCurve {
+    /// Where there is a `maxmemory` of which it is a small part.
+    Auto,
+    /// It is.
+    Yes,
+    /// It is not.
+    No,
+}
+
 /// Classes of keyspace notifications.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KeyspaceEvents(u16);
@@ -403,6 +424,18 @@ impl Settings {
             core_endpoints: values.flag("core-endpoints"),
             cluster_announce_ip: unset_if_empty("cluster-announce-ip"),
             hot_key_copies: values.flag("hot-key-copies"),
+            miss_ratio_curve: match text("miss-ratio-curve").as_str() {
+                "yes" => MissRatioCurve::Yes,
+                "no" => MissRatioCurve::No,
+                _ => MissRatioCurve::Auto,
+            },
+            miss_ratio_curve_entries: values.number("miss-ratio-curve-entries"),
+            miss_ratio_curve_cpu_percent: values.number("miss-ratio-curve-cpu-percent"),
+            hit_ratio_prefixes: Arc::new(PrefixSet::new(
+                text("hit-ratio-prefixes")
+                    .split_ascii_whitespace()
+                    .map(str::as_bytes),
+            )),
             io_backend: match text("io-backend").as_str() {
                 "io_uring" => IoBackend::IoUring,
                 "epoll" => IoBackend::Epoll,

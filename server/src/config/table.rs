@@ -35,6 +35,15 @@ pub static DIRECTIVES: &[Directive] = &[
     )
     .at_start(),
     Directive::yes_no("hot-key-copies", "no"),
+    // Larder: hits.
+    Directive::new(
+        "miss-ratio-curve",
+        Kind::OneOf(&["auto", "yes", "no"]),
+        "auto",
+    ),
+    Directive::int("miss-ratio-curve-entries", 0, 65536, "0"),
+    Directive::int("miss-ratio-curve-cpu-percent", 1, 100, "1"),
+    Directive::new("hit-ratio-prefixes", Kind::Prefixes, ""),
     // Network.
     Directive::yes_no("protected-mode", "yes"),
     Directive::text("unixsocket", "").never(),

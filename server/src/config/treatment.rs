@@ -41,6 +41,10 @@ pub(super) const OBEYED: &[&str] = &[
     "core-endpoints",
     "io-backend",
     "hot-key-copies",
+    "miss-ratio-curve",
+    "miss-ratio-curve-entries",
+    "miss-ratio-curve-cpu-percent",
+    "hit-ratio-prefixes",
     // Network.
     "bind",
     "port",

@@ -61,6 +61,7 @@ pub(super) fn canonical(
         Kind::KeyspaceEvents => keyspace_events(first),
         Kind::OomScores => oom_scores(words),
         Kind::Percentiles => percentiles(words),
+        Kind::Prefixes => prefixes(words),
         Kind::ReplicaOf => replica_of(words),
         Kind::Directory => directory(first),
         Kind::Cores => cores(first),
@@ -385,6 +386,32 @@ fn percentiles(words: &[String]) -> Result<String, Reason> {
         shown.push(fixed.trim_end_matches('0').trim_end_matches('.').to_owned());
     }
     Ok(shown.join(" "))
+}
+
+/// Most prefixes that hits are counted by,
+const PREFIXES_MAX: usize = 64;
+
+/// each of at most so many bytes.
+const PREFIX_MAX_BYTES: usize = 128;
+
+fn prefixes(words: &[String]) -> Result<String, Reason> {
+    let mut prefixes: Vec<&str> = Vec::new();
+    for prefix in words.iter().flat_map(|word| word.split_ascii_whitespace()) {
+        if prefix.len() > PREFIX_MAX_BYTES {
+            return Err(format!(
+                "a prefix must not be longer than {PREFIX_MAX_BYTES} bytes"
+            ));
+        }
+        if !prefixes.contains(&prefix) {
+            prefixes.push(prefix);
+        }
+    }
+    if prefixes.len() > PREFIXES_MAX {
+        return Err(format!(
+            "there must not be more than {PREFIXES_MAX} prefixes"
+        ));
+    }
+    Ok(prefixes.join(" "))
 }
 
 fn replica_of(words: &[String]) -> Result<String, Reason> {

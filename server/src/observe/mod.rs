@@ -6,7 +6,9 @@ mod histogram;
 mod hotkeys;
 mod key_costs;
 mod latency;
+mod lookups;
 mod parts;
+mod removed;
 mod stats;
 mod timing;
 mod top_keys;
@@ -21,7 +23,9 @@ pub use key_costs::{
     KeyCosts, KeyCostsAsked, KeyCostsReport, Metrics, Ranking, SlotCost, SlotCosts, Sums,
 };
 pub use latency::{LatencyMonitor, SAMPLES_MAX, Sample, Series};
+pub use lookups::{HitCounts, Lookups};
 pub use parts::{PartReader, PartWriter};
+pub use removed::Removed;
 pub use stats::{CommandId, CommandStats, Rates, Stats};
 pub use timing::{Counted, TurnTiming};
 
@@ -46,6 +50,10 @@ pub struct Observed {
     pub key_costs: Option<Box<KeyCosts>>,
     /// What they cost by slot, if that is wanted.
     pub slot_costs: SlotCosts,
+    /// The memory that its miss-ratio curve is about.
+    pub curve_budget_bytes: u64,
+    /// Lookups that the curve has been told of.
+    pub told_lookups: HitCounts,
     /// Bytes of its copies of other cores' keys.
     pub copy_bytes: u64,
 }

@@ -1,9 +1,11 @@
 //! A core's counters.
 
-use larder_engine::WrongType;
+use larder_engine::{DbIndex, WrongType};
 
 use super::errors::ErrorCounts;
 use super::histogram::Durations;
+use super::lookups::Lookups;
+use super::removed::Removed;
 
 /// Number of a command, dense from zero; counters are kept by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,10 +45,8 @@ pub struct Stats {
     pub received_bytes: u64,
     /// Bytes sent to clients.
     pub sent_bytes: u64,
-    /// Lookups by reading commands that found their key.
-    pub hits: u64,
-    /// Lookups by reading commands that did not.
-    pub misses: u64,
+    /// Lookups by reading commands.
+    pub lookups: Lookups,
     /// Commands sent to other cores.
     pub hops: u64,
     /// Commands on keys of other cores that were answered from copies.
@@ -69,12 +69,8 @@ pub struct Stats {
     pub reads: u64,
     /// Times bytes were written to a client.
     pub writes: u64,
-    /// Entries the shard had evicted when the counters were last reset.
-    pub evicted_before: u64,
-    /// Entries the shard had expired when the counters were last reset.
-    pub expired_before: u64,
-    /// Fields of hashes, likewise.
-    pub expired_fields_before: u64,
+    /// What had gone of the shard by itself when the counters were last reset.
+    pub removed_before: Removed,
     /// Time that steps of the expiry hand took.
     pub expiry_nanos: u64,
     /// Steps of the expiry hand that their budget ended.
@@ -101,25 +97,28 @@ impl Stats {
 
     /// Sets every counter to zero.
     pub fn reset(&mut self) {
-        let durations_are_off = self.durations_are_off;
-        *self = Self::new(self.by_command.len());
-        self.durations_are_off = durations_are_off;
+        self.lookups.reset();
+        *self = Self {
+            lookups: std::mem::take(&mut self.lookups),
+            durations_are_off: self.durations_are_off,
+            ..Self::new(self.by_command.len())
+        };
     }
 
     /// A reading command looked a key up.
     #[inline]
-    pub fn count_lookup(&mut self, found: bool) {
-        if found {
-            self.hits += 1;
-        } else {
-            self.misses += 1;
-        }
+    pub fn count_lookup(&mut self, looked_up: (DbIndex, &[u8]), found: bool) {
+        self.lookups.count(looked_up, found);
     }
 
     /// As [`Self::count_lookup`], of a value of one type: one of another type is found, too.
     #[inline]
-    pub fn count_typed_lookup<T>(&mut self, looked_up: &Result<Option<T>, WrongType>) {
-        self.count_lookup(!matches!(looked_up, Ok(None)));
+    pub fn count_typed_lookup<T>(
+        &mut self,
+        looked_up: (DbIndex, &[u8]),
+        found: &Result<Option<T>, WrongType>,
+    ) {
+        self.count_lookup(looked_up, !matches!(found, Ok(None)));
     }
 
     /// A command ran `calls` times and took `nanos` together.
@@ -158,9 +157,17 @@ impl Stats {
         self.by_command[id.index()].failed += 1;
     }
 
-    /// Takes a sample for the rates; called about ten times a second, `now_ms` of a clock that never goes back.
-    pub fn sample_rates(&mut self, now_ms: u64) {
-        let totals = [self.commands, self.received_bytes, self.sent_bytes];
+    /// Takes a sample for the rates; called about ten times a second, `now_ms` of a clock that never goes back. `removed` is what has
+    /// gone of the shard by itself.
+    pub fn sample_rates(&mut self, now_ms: u64, removed: &Removed) {
+        let removed = removed.since(&self.removed_before);
+        let totals = [
+            self.commands,
+            self.received_bytes,
+            self.sent_bytes,
+            removed.evicted,
+            removed.expired,
+        ];
         self.rates.sample(now_ms, totals);
     }
 }
@@ -168,22 +175,25 @@ impl Stats {
 /// Samples a rate is averaged over, as in Redis (`STATS_METRIC_SAMPLES`).
 const RATE_SAMPLES: usize = 16;
 
-/// Commands, bytes in and bytes out a second.
+/// Rates: commands, bytes in, bytes out, entries evicted, entries expired a second.
+const RATES: usize = 5;
+
+/// Averages over the last samples.
 #[derive(Clone, Debug, Default)]
 pub struct Rates {
-    samples: [[u64; 3]; RATE_SAMPLES],
+    samples: [[u64; RATES]; RATE_SAMPLES],
     next: usize,
     last_ms: u64,
-    last: [u64; 3],
+    last: [u64; RATES],
 }
 
 impl Rates {
-    fn sample(&mut self, now_ms: u64, totals: [u64; 3]) {
+    fn sample(&mut self, now_ms: u64, totals: [u64; RATES]) {
         let elapsed_ms = now_ms.saturating_sub(self.last_ms);
         if elapsed_ms == 0 {
             return;
         }
-        let rates: [u64; 3] =
+        let rates: [u64; RATES] =
             std::array::from_fn(|at| totals[at].saturating_sub(self.last[at]) * 1000 / elapsed_ms);
         // An idle core takes no samples: a late one stands for those that were left out.
         for _ in 0..(elapsed_ms / 100).clamp(1, RATE_SAMPLES as u64) {
@@ -194,8 +204,8 @@ impl Rates {
         self.last = totals;
     }
 
-    /// The averages: commands, bytes in, bytes out a second.
-    pub fn per_second(&self) -> [u64; 3] {
+    /// The averages: commands, bytes in, bytes out, entries evicted, entries expired a second.
+    pub fn per_second(&self) -> [u64; RATES] {
         std::array::from_fn(|at| {
             self.samples.iter().map(|sample| sample[at]).sum::<u64>() / RATE_SAMPLES as u64
         })
@@ -225,7 +235,7 @@ mod tests {
         let mut stats = Stats::new(0);
         for tick in 1..=32 {
             stats.commands += 10;
-            stats.sample_rates(tick * 100);
+            stats.sample_rates(tick * 100, &Removed::default());
         }
         assert_eq!(stats.rates.per_second()[0], 100);
     }

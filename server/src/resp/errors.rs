@@ -70,6 +70,9 @@ pub const OUT_OF_RANGE: ErrorReply = ErrorReply::fixed("ERR index out of range")
 /// Source and destination are one.
 pub const SAME_OBJECT: ErrorReply =
     ErrorReply::fixed("ERR source and destination objects are the same");
+/// There is no miss-ratio curve.
+pub const NO_CURVE: ErrorReply =
+    ErrorReply::fixed("ERR no miss-ratio curve is kept: see the directive miss-ratio-curve");
 /// A database number beyond `databases`.
 pub const DB_INDEX_OUT_OF_RANGE: ErrorReply = ErrorReply::fixed("ERR DB index is out of range");
 /// `OBJECT IDLETIME` under a policy that has another use for an entry's history.

@@ -54,6 +54,7 @@ use crate::{DbIndex, Key, StoreError};
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Sums {
     expired_total: u64,
+    expired_bytes_total: u64,
     expired_fields_total: u64,
 }
 
@@ -63,6 +64,8 @@ pub struct Undo {
     log: UndoLog,
     /// Entries that expired while it was open.
     expired: u64,
+    /// Their bytes.
+    expired_bytes: u64,
     /// Fields that did.
     expired_fields: u64,
     told: LaidAside,
@@ -79,6 +82,7 @@ impl Shard {
         self.undo.open(self.databases.len());
         self.undo_sums = Sums {
             expired_total: self.expired_total,
+            expired_bytes_total: self.expired_bytes_total,
             expired_fields_total: self.expired_fields_total,
         };
         self.see_who_is_told();
@@ -144,6 +148,7 @@ impl Shard {
         self.undo = log;
         self.see_who_is_told();
         self.expired_total = self.undo_sums.expired_total;
+        self.expired_bytes_total = self.undo_sums.expired_bytes_total;
         self.expired_fields_total = self.undo_sums.expired_fields_total;
         self.journal.drop_held();
     }
@@ -162,6 +167,7 @@ impl Shard {
         Box::new(Undo {
             log,
             expired: self.expired_total - self.undo_sums.expired_total,
+            expired_bytes: self.expired_bytes_total - self.undo_sums.expired_bytes_total,
             expired_fields: self.expired_fields_total - self.undo_sums.expired_fields_total,
             told,
             bytes,
@@ -187,6 +193,7 @@ impl Shard {
         self.see_who_is_told();
         self.undo_sums = Sums {
             expired_total: self.expired_total - undo.expired,
+            expired_bytes_total: self.expired_bytes_total - undo.expired_bytes,
             expired_fields_total: self.expired_fields_total - undo.expired_fields,
         };
         self.journal.take_up(undo.told);

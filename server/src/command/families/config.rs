@@ -3,6 +3,7 @@
 use crate::command::{Args, CommandSpec, CoreCall, Flags, Group, Run, SessionCall};
 use crate::config::ConfigSetError;
 use crate::glob;
+use crate::observe::Removed;
 use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, Reply};
 use crate::routing::CoreId;
@@ -125,14 +126,10 @@ fn help(call: &mut SessionCall<'_>) -> CommandResult {
 }
 
 fn reset_each(call: &mut CoreCall<'_>) {
-    let evicted = call.core.shard.evicted_total();
-    let expired = call.core.shard.expired_total();
-    let expired_fields = call.core.shard.expired_fields_total();
+    let removed = Removed::of(&call.core.shard);
     call.core.timing.count_so_far(&mut call.core.stats);
     call.core.stats.reset();
-    call.core.stats.evicted_before = evicted;
-    call.core.stats.expired_before = expired;
-    call.core.stats.expired_fields_before = expired_fields;
+    call.core.stats.removed_before = removed;
     call.core.observed.slot_costs.reset();
     if call.core.id == CoreId(0) {
         call.core.shared.exceeded.reset();

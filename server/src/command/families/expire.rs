@@ -277,7 +277,8 @@ fn read_deadline(call: &mut ShardCall<'_>, unit: Unit, origin: Origin) {
         .shard
         .read(call.db, key, Access::Peek)
         .map(|entry| entry.expires_at());
-    call.stats.count_lookup(found.is_some());
+    call.stats
+        .count_lookup((call.db, key.bytes()), found.is_some());
     call.reply.integer(match found {
         None => -2,
         Some(None) => -1,

@@ -78,11 +78,11 @@ pub(super) fn strings(call: &mut CoreCall<'_>) {
         }
         let key = core.shard.hasher().key(key);
         let Some(entry) = core.shard.read(call.db, key, Access::Touch) else {
-            core.stats.misses += 1;
+            core.stats.count_lookup((call.db, key.bytes()), false);
             call.out.push(MISSING);
             continue;
         };
-        core.stats.hits += 1;
+        core.stats.count_lookup((call.db, key.bytes()), true);
         match entry.string() {
             Some(value) => {
                 call.out.push(STRING);

@@ -218,7 +218,8 @@ fn lcs(call: &mut ShardCall<'_>) -> CommandResult {
     for (at, value) in values.iter_mut().enumerate() {
         let key = call.key(1 + at);
         let entry = call.shard.read(call.db, key, call.access);
-        call.stats.count_lookup(entry.is_some());
+        call.stats
+            .count_lookup((call.db, key.bytes()), entry.is_some());
         if let Some(entry) = entry {
             *value = entry.string().map(<[u8]>::to_vec);
         }
@@ -298,11 +299,11 @@ fn answer_there(call: &mut CoreCall<'_>) {
     let key = core.shard.hasher().key(call.args.at(1));
     let value = match core.shard.read(call.db, key, Access::Touch) {
         Some(entry) => {
-            core.stats.hits += 1;
+            core.stats.count_lookup((call.db, key.bytes()), true);
             entry.string().ok_or(errors::LCS_NOT_STRINGS)
         }
         None => {
-            core.stats.misses += 1;
+            core.stats.count_lookup((call.db, key.bytes()), false);
             Ok(&b""[..])
         }
     };

@@ -224,7 +224,8 @@ fn unless_zero(bound: u64) -> u64 {
 fn look<T>(call: &mut ShardCall<'_>, read: impl FnOnce(EntryRef<'_>) -> T) -> Option<T> {
     let key = call.key(2);
     let found = call.shard.get(call.db, key, Access::Peek).map(read);
-    call.stats.count_lookup(found.is_some());
+    call.stats
+        .count_lookup((call.db, key.bytes()), found.is_some());
     found
 }
 

@@ -16,6 +16,7 @@
 mod admit;
 mod blocking;
 mod connections;
+mod curve;
 mod deliver;
 mod exec;
 mod execute;
@@ -48,7 +49,7 @@ use crate::command::invalidate::Emptied;
 use crate::command::moving::Moving;
 use crate::command::pausing::Pausing;
 use crate::command::{
-    Clock, CommandTable, CoreState, Random, Topology, eviction_of, thresholds_of,
+    Clock, CommandTable, CoreState, Random, Topology, curve_of, eviction_of, thresholds_of,
 };
 use crate::dispatch::blocking::blocked::BlockedCommands;
 use crate::dispatch::blocking::key_queues::KeyQueues;
@@ -268,6 +269,11 @@ impl Core {
         self.state.choose_notes();
         let eviction = eviction_of(&self.state.config, self.state.shared.cores());
         self.state.shard.set_eviction(eviction.as_ref());
+        let curve = curve_of(&self.state.config, self.state.shared.cores());
+        self.state.shard.set_curve(curve.as_ref());
+        self.follow_curve();
+        let prefixes = &self.state.config.hit_ratio_prefixes;
+        self.state.stats.lookups.set_prefixes(prefixes);
         let thresholds = thresholds_of(&self.state.config);
         self.state.shard.set_thresholds(thresholds);
         if !self.state.config.hot_key_copies {

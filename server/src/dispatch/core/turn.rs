@@ -7,6 +7,7 @@ use super::Core;
 use crate::command::closing::Excess;
 use crate::command::{Clock, CoreState, closing, moving};
 use crate::dispatch::limits::{FREED_BYTES, PERIOD_MS};
+use crate::observe::Removed;
 use crate::session::{Closing, Ending, gate};
 
 impl Core {
@@ -132,7 +133,9 @@ impl Core {
     }
 
     fn periodic(&mut self, now_ms: u64) {
-        self.state.stats.sample_rates(now_ms);
+        let removed = Removed::of(&self.state.shard);
+        self.state.stats.sample_rates(now_ms, &removed);
+        self.follow_curve();
         self.publish_load();
         self.review_hot_keys(now_ms);
         let timeout_ms = self.state.config.timeout_secs * 1000;

@@ -2,14 +2,13 @@
 
 use crate::dispatch::core::Core;
 use crate::dispatch::mail::requests::Work;
-use crate::observe::{CommandId, CommandStats, Counted, ErrorCounts};
+use crate::observe::{CommandId, CommandStats, Counted, ErrorCounts, Lookups};
 
 /// What the statistics said before.
 pub(in crate::dispatch::core) struct Before {
     durations_were_off: bool,
     commands: u64,
-    hits: u64,
-    misses: u64,
+    lookups: Lookups,
     error_replies: u64,
     errors: ErrorCounts,
     of_command: Option<(CommandId, CommandStats, Counted)>,
@@ -23,8 +22,7 @@ impl Core {
         Before {
             durations_were_off: std::mem::replace(&mut stats.durations_are_off, true),
             commands: stats.commands,
-            hits: stats.hits,
-            misses: stats.misses,
+            lookups: stats.lookups.clone(),
             error_replies: stats.error_replies,
             errors: std::mem::take(&mut stats.errors),
             of_command: id.map(|id| {
@@ -43,7 +41,7 @@ impl Core {
         let stats = &mut self.state.stats;
         stats.durations_are_off = before.durations_were_off;
         stats.commands = before.commands;
-        (stats.hits, stats.misses) = (before.hits, before.misses);
+        stats.lookups = before.lookups;
         (stats.error_replies, stats.errors) = (before.error_replies, before.errors);
         if let Some((id, counted, calls)) = before.of_command {
             stats.by_command[id.index()] = counted;

@@ -531,8 +531,8 @@ fn counted(server: &mut Server, names: &[&'static str]) -> Counted {
         for (code, count) in state.stats.errors.iter() {
             *counted.errors.entry(code.to_string()).or_default() += count;
         }
-        counted.lookups[0] += state.stats.hits;
-        counted.lookups[1] += state.stats.misses;
+        counted.lookups[0] += state.stats.lookups.all().hits;
+        counted.lookups[1] += state.stats.lookups.all().misses;
         counted.expired += state.shard.expired_total();
     }
     counted

@@ -279,11 +279,11 @@ fn read_only(call: &mut ShardCall<'_>, operations: &[Operation]) -> CommandResul
     let key = call.key(1);
     let value = match call.shard.read(call.db, key, call.access) {
         Some(entry) => {
-            call.stats.hits += 1;
+            call.stats.count_lookup((call.db, key.bytes()), true);
             entry.string().ok_or(errors::WRONG_TYPE)?
         }
         None => {
-            call.stats.misses += 1;
+            call.stats.count_lookup((call.db, key.bytes()), false);
             b""
         }
     };

@@ -126,11 +126,11 @@ fn read<'c>(call: &'c mut ShardCall<'_>) -> Result<Option<&'c [u8]>, ErrorReply>
     let key = call.key(1);
     match call.shard.read(call.db, key, call.access) {
         Some(entry) => {
-            call.stats.hits += 1;
+            call.stats.count_lookup((call.db, key.bytes()), true);
             entry.string().ok_or(errors::WRONG_TYPE).map(Some)
         }
         None => {
-            call.stats.misses += 1;
+            call.stats.count_lookup((call.db, key.bytes()), false);
             Ok(None)
         }
     }

@@ -246,7 +246,8 @@ fn bitop(call: &mut ShardCall<'_>) -> CommandResult {
     for at in 3..call.args.len() {
         let key = call.key(at);
         let entry = call.shard.read(call.db, key, call.access);
-        call.stats.count_lookup(entry.is_some());
+        call.stats
+            .count_lookup((call.db, key.bytes()), entry.is_some());
         let source = source_of(entry.as_ref())?;
         match at {
             3 => combination.add_first(source),
@@ -439,7 +440,7 @@ fn combine_own(call: &mut CoreCall<'_>) -> Result<Option<Combination>, ErrorRepl
         let entry = core.shard.hasher().key(key);
         let entry = core.shard.read(call.db, entry, Access::Touch);
         if asked.most_bytes.is_some() {
-            core.stats.count_lookup(entry.is_some());
+            core.stats.count_lookup((call.db, key), entry.is_some());
         }
         let source = source_of(entry.as_ref())?;
         combined = combined.and_then(|mut combined| {

@@ -476,10 +476,11 @@ fn look_part(call: &mut CoreCall<'_>) {
             core.remember_key(key, reader);
         }
         let keys = std::iter::once(core.shard.hasher().key(key));
+        let looked_up = (call.db, key);
         let stats = &mut core.stats;
         let wanted = (kinds, Access::Touch);
         let found = core.shard.members_at(call.db, keys, wanted, |found| {
-            stats.count_lookup(found != Ok(false));
+            stats.count_lookup(looked_up, found != Ok(false));
             found.map(drop)
         });
         part.number(match found.as_deref() {

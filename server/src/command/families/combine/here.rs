@@ -33,8 +33,11 @@ pub(super) fn begin(
     };
     let (shard, stats, reply) = (&mut *call.shard, &mut *call.stats, &mut call.reply);
     let wanted = (combining.kinds(), call.access);
-    let sets = shard.members_at(call.db, keys.into_iter(), wanted, |found| {
-        stats.count_lookup(found != Ok(false));
+    let mut looked_up = keys.iter().map(|key| key.bytes());
+    let sets = shard.members_at(call.db, keys.iter().copied(), wanted, |found| {
+        if let Some(key) = looked_up.next() {
+            stats.count_lookup((call.db, key), found != Ok(false));
+        }
         found.map(drop).map_err(|_| errors::WRONG_TYPE)
     })?;
     if let Some(fault) = combining.fault {

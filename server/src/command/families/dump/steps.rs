@@ -84,7 +84,8 @@ enum Dump {
 pub(super) fn begin_dump(call: &mut ShardCall<'_>) -> Result<Option<Box<dyn Steps>>, ErrorReply> {
     let key = call.key(1);
     let entry = call.shard.read(call.db, key, call.access);
-    call.stats.count_lookup(entry.is_some());
+    call.stats
+        .count_lookup((call.db, key.bytes()), entry.is_some());
     let Some(entry) = entry else {
         call.reply.null();
         return Ok(None);

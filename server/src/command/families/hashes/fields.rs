@@ -319,17 +319,29 @@ mod tests {
             "HSCAN h 0",
             "HTTL h FIELDS 1 a",
         ] {
-            let (hits, misses) = (bench.stats.hits, bench.stats.misses);
+            let (hits, misses) = (
+                bench.stats.lookups.all().hits,
+                bench.stats.lookups.all().misses,
+            );
             bench.run(line);
             bench.run(&line.replacen(" h", " none", 1));
-            let counted = (bench.stats.hits - hits, bench.stats.misses - misses);
+            let counted = (
+                bench.stats.lookups.all().hits - hits,
+                bench.stats.lookups.all().misses - misses,
+            );
             assert_eq!(counted, (1, 1), "{line}");
         }
         for line in ["HDEL h none", "HSETNX h a 1", "HGETDEL none FIELDS 1 a"] {
-            let (hits, misses) = (bench.stats.hits, bench.stats.misses);
+            let (hits, misses) = (
+                bench.stats.lookups.all().hits,
+                bench.stats.lookups.all().misses,
+            );
             bench.run(line);
             assert_eq!(
-                (bench.stats.hits, bench.stats.misses),
+                (
+                    bench.stats.lookups.all().hits,
+                    bench.stats.lookups.all().misses
+                ),
                 (hits, misses),
                 "{line}"
             );

@@ -36,7 +36,7 @@ fn read<'a>(
     (db, key, access): (DbIndex, Key<'_>, Access),
 ) -> Result<Option<HashRef<'a>>, WrongType> {
     let found = shard.hash(db, key, access);
-    stats.count_typed_lookup(&found);
+    stats.count_typed_lookup((db, key.bytes()), &found);
     found
 }
 

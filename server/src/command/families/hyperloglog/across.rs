@@ -196,7 +196,8 @@ fn merge_there(call: &mut CoreCall<'_>) {
         }
         let key = core.shard.hasher().key(key);
         let entry = core.shard.read(call.db, key, Access::Touch);
-        core.stats.count_lookup(entry.is_some());
+        core.stats
+            .count_lookup((call.db, key.bytes()), entry.is_some());
         let Some(entry) = entry else {
             continue;
         };

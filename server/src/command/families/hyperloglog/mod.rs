@@ -224,11 +224,11 @@ fn pfcount(call: &mut ShardCall<'_>) -> CommandResult {
     }
     let key = call.key(1);
     let Some(entry) = call.shard.read(call.db, key, call.access) else {
-        call.stats.misses += 1;
+        call.stats.count_lookup((call.db, key.bytes()), false);
         call.reply.integer(0);
         return Ok(());
     };
-    call.stats.hits += 1;
+    call.stats.count_lookup((call.db, key.bytes()), true);
     let (value, _) = value_of(&entry)?;
     let is_raw = entry.encoding() == Encoding::Raw;
     let count = match hyperloglog::kept_count(value) {
@@ -257,10 +257,10 @@ fn merge_all(call: &mut ShardCall<'_>) -> Result<(Registers, bool), ErrorReply> 
     for at in 1..call.args.len() {
         let key = call.key(at);
         let Some(entry) = call.shard.read(call.db, key, call.access) else {
-            call.stats.misses += 1;
+            call.stats.count_lookup((call.db, key.bytes()), false);
             continue;
         };
-        call.stats.hits += 1;
+        call.stats.count_lookup((call.db, key.bytes()), true);
         let (value, representation) = value_of(&entry)?;
         is_dense |= representation == Representation::Dense;
         registers.merge(value)?;

@@ -2,11 +2,13 @@
 
 use larder_engine::DbIndex;
 
-use crate::command::families::larder::HotKeyReport;
+use crate::command::families::larder::{HitsReport, HotKeyReport};
 use crate::command::families::memory::Held;
 use crate::command::{Clock, CommandTable, CoreCall};
 use crate::config::Config;
-use crate::observe::{CommandStats, Durations, ErrorCounts, PartReader, PartWriter, Stats};
+use crate::observe::{
+    CommandStats, Durations, ErrorCounts, PartReader, PartWriter, Removed, Stats,
+};
 use crate::routing::CoreId;
 use crate::shared::Shared;
 use crate::topics::Topic;
@@ -153,6 +155,7 @@ pub(super) struct Report {
     pub(super) measuring: Option<(bool, u64)>,
     /// The most used keys, the most used first.
     pub(super) hot_keys: Vec<HotKeyReport>,
+    pub(super) hits: HitsReport,
 }
 
 /// What of a report costs more the more commands have been used, and is told only to those sections that show it.
@@ -163,6 +166,8 @@ pub(super) struct Details {
     /// How long they took.
     pub(super) durations: bool,
     pub(super) hot_keys: bool,
+    /// Lookups, and what goes by itself.
+    pub(super) hits: bool,
 }
 
 impl Details {
@@ -172,6 +177,7 @@ impl Details {
             commands: sections.contains(&Section::Commandstats),
             durations: sections.contains(&Section::Latencystats),
             hot_keys: sections.contains(&Section::Hotkeys),
+            hits: sections.contains(&Section::Hits),
         }
     }
 
@@ -234,7 +240,8 @@ pub(super) fn write(call: &mut CoreCall<'_>, details: Details) {
         subscribers += u64::from(session.is_subscriber());
         tracking += u64::from(session.tracking().is_some());
     }
-    let [commands_per_sec, received_per_sec, sent_per_sec] = stats.rates.per_second();
+    let [commands_per_sec, received_per_sec, sent_per_sec, ..] = stats.rates.per_second();
+    let removed = Removed::of(&core.shard).since(&stats.removed_before);
     let sums = Sums {
         blocked,
         timed_waits,
@@ -249,8 +256,8 @@ pub(super) fn write(call: &mut CoreCall<'_>, details: Details) {
         commands: stats.commands,
         received_bytes: stats.received_bytes,
         sent_bytes: stats.sent_bytes,
-        hits: stats.hits,
-        misses: stats.misses,
+        hits: stats.lookups.all().hits,
+        misses: stats.lookups.all().misses,
         hops: stats.hops,
         copy_reads: stats.copy_reads,
         copied_keys,
@@ -263,18 +270,9 @@ pub(super) fn write(call: &mut CoreCall<'_>, details: Details) {
         held_back_clients: stats.held_back_clients,
         reads: stats.reads,
         writes: stats.writes,
-        evicted: core
-            .shard
-            .evicted_total()
-            .saturating_sub(stats.evicted_before),
-        expired: core
-            .shard
-            .expired_total()
-            .saturating_sub(stats.expired_before),
-        expired_fields: core
-            .shard
-            .expired_fields_total()
-            .saturating_sub(stats.expired_fields_before),
+        evicted: removed.evicted,
+        expired: removed.expired,
+        expired_fields: removed.expired_fields,
         expiry_nanos: stats.expiry_nanos,
         expiry_steps_cut_short: stats.expiry_steps_cut_short,
         changes: core.shard.journal().changes(),
@@ -314,6 +312,9 @@ pub(super) fn write(call: &mut CoreCall<'_>, details: Details) {
         part.number(count);
     }
     details.write_commands(stats, &mut part);
+    if details.hits {
+        HitsReport::write(core, &mut part);
+    }
     if details.hot_keys {
         let now_ms = core.clock.unix.0;
         let measuring = core.observed.key_costs.as_mut();
@@ -415,6 +416,9 @@ impl Report {
             self.errors.add(code, part.number());
         }
         details.add_commands(part, &mut self.commands);
+        if details.hits {
+            self.hits.add(part);
+        }
         if details.hot_keys {
             let is_measured = part.number() == 1;
             let (goes_on, own_nanos) = (part.number() == 1, part.number());

@@ -3,8 +3,8 @@
 
 use std::fmt::Write;
 
-use super::machine;
 use super::report::{Database, Report};
+use super::{hits, machine};
 use crate::command::{Command, CommandTable};
 use crate::config::REDIS_VERSION;
 
@@ -16,6 +16,7 @@ pub(super) enum Section {
     Memory,
     Persistence,
     Stats,
+    Hits,
     Replication,
     Cpu,
     Modules,
@@ -29,12 +30,13 @@ pub(super) enum Section {
 
 impl Section {
     /// All, in the order they are written in.
-    pub(super) const ALL: [Self; 14] = [
+    pub(super) const ALL: [Self; 15] = [
         Self::Server,
         Self::Clients,
         Self::Memory,
         Self::Persistence,
         Self::Stats,
+        Self::Hits,
         Self::Replication,
         Self::Cpu,
         Self::Modules,
@@ -53,6 +55,7 @@ impl Section {
             Self::Memory => "memory",
             Self::Persistence => "persistence",
             Self::Stats => "stats",
+            Self::Hits => "hits",
             Self::Replication => "replication",
             Self::Cpu => "cpu",
             Self::Modules => "modules",
@@ -81,6 +84,7 @@ impl Section {
             Self::Memory => memory(report, &mut fields),
             Self::Persistence => persistence(report, &mut fields),
             Self::Stats => stats(report, &mut fields),
+            Self::Hits => hits::write(&report.hits, &mut fields),
             Self::Replication => replication(report, &mut fields),
             Self::Cpu => cpu(&mut fields),
             Self::Modules => fields.title("Modules"),
@@ -97,16 +101,16 @@ impl Section {
     }
 }
 
-struct Fields<'a>(&'a mut String);
+pub(super) struct Fields<'a>(&'a mut String);
 
 impl Fields<'_> {
-    fn title(&mut self, title: &str) {
+    pub(super) fn title(&mut self, title: &str) {
         self.0.push_str("# ");
         self.0.push_str(title);
         self.0.push_str("\r\n");
     }
 
-    fn add(&mut self, name: &str, value: impl std::fmt::Display) {
+    pub(super) fn add(&mut self, name: &str, value: impl std::fmt::Display) {
         write!(self.0, "{name}:{value}\r\n").expect("writing to memory");
     }
 

@@ -72,7 +72,8 @@ pub(super) fn begin_copy(call: &mut ShardCall<'_>) -> Result<Option<Box<dyn Step
         return Err(errors::SAME_OBJECT);
     }
     let source = call.shard.read(call.db, from, call.access);
-    call.stats.count_lookup(source.is_some());
+    call.stats
+        .count_lookup((call.db, from.bytes()), source.is_some());
     let Some(source) = source else {
         call.reply.integer(0);
         return Ok(None);
@@ -264,7 +265,8 @@ fn fetch(call: &mut CoreCall<'_>) {
     }
     let key = core.shard.hasher().key(call.args.at(1));
     let source = core.shard.read(call.db, key, Access::Touch);
-    core.stats.count_lookup(source.is_some());
+    core.stats
+        .count_lookup((call.db, key.bytes()), source.is_some());
     call.hands.extend(core.hand_copy(call.db, key));
     Answer::yes(call.out, |_| ());
 }

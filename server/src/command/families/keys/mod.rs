@@ -183,7 +183,7 @@ fn count_found(call: &mut ShardCall<'_>, access: Access) {
     for at in 1..call.args.len() {
         let key = call.key(at);
         let there = call.shard.read(call.db, key, access).is_some();
-        call.stats.count_lookup(there);
+        call.stats.count_lookup((call.db, key.bytes()), there);
         found += u64::from(there);
     }
     call.reply.count(found);
@@ -195,7 +195,8 @@ fn kind(call: &mut ShardCall<'_>) -> CommandResult {
         .shard
         .read(call.db, key, Access::Peek)
         .map(|entry| entry.kind());
-    call.stats.count_lookup(kind.is_some());
+    call.stats
+        .count_lookup((call.db, key.bytes()), kind.is_some());
     call.reply.status(kind.map_or("none", |kind| kind.name()));
     Ok(())
 }
@@ -253,11 +254,29 @@ mod tests {
     fn reading_commands_count_hits_and_misses_and_writing_ones_do_not() {
         let mut bench = Bench::new();
         bench.check(&[("SET a 1", "OK"), ("EXISTS a a b", "2"), ("TYPE b", "none")]);
-        assert_eq!((bench.stats.hits, bench.stats.misses), (2, 2));
+        assert_eq!(
+            (
+                bench.stats.lookups.all().hits,
+                bench.stats.lookups.all().misses
+            ),
+            (2, 2)
+        );
         bench.check(&[("COPY a b", "1"), ("TOUCH a", "1")]);
-        assert_eq!((bench.stats.hits, bench.stats.misses), (4, 2));
+        assert_eq!(
+            (
+                bench.stats.lookups.all().hits,
+                bench.stats.lookups.all().misses
+            ),
+            (4, 2)
+        );
         bench.check(&[("DEL a x", "1"), ("RENAME b c", "OK"), ("MOVE x 1", "0")]);
-        assert_eq!((bench.stats.hits, bench.stats.misses), (4, 2));
+        assert_eq!(
+            (
+                bench.stats.lookups.all().hits,
+                bench.stats.lookups.all().misses
+            ),
+            (4, 2)
+        );
     }
 
     #[test]

@@ -1,12 +1,16 @@
 //! `LARDER`: what concerns Larder's cores, and has no counterpart in Redis.
 
 mod hotkeys;
+mod mrc;
 pub(crate) mod rebalance;
+mod stats;
 
 use crate::command::{CommandSpec, Flags, Group, Run, SessionCall};
 use crate::resp::errors::CommandResult;
 
 pub(super) use hotkeys::HotKeyReport;
+pub use mrc::curve_of;
+pub(super) use stats::HitsReport;
 
 /// The family's table.
 pub(crate) static COMMANDS: &[CommandSpec] = &[CommandSpec {
@@ -35,13 +39,18 @@ static SUBCOMMANDS: &[CommandSpec] = &[
         ..CommandSpec::BASE
     },
     hotkeys::SPEC,
+    mrc::SPEC,
     rebalance::SPEC,
+    stats::SPEC,
 ];
 
 const HELP: &[&str] = &[
     "LARDER <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
     "HOTKEYS [COUNT <count>] [RESET]",
     "    Return the most used keys of the last seconds, the most used first (default: 10).",
+    "    RESET begins to count anew behind it.",
+    "MRC [RESET]",
+    "    Predict the hit ratio with 25 to 400% of the memory, by policy.",
     "    RESET begins to count anew behind it.",
     "REBALANCE",
     "    Move slots from the cores that have most to do to the others.",
@@ -51,6 +60,8 @@ const HELP: &[&str] = &[
     "    Move slots to a core.",
     "REBALANCE STATUS",
     "    Tell how far the last rebalance has come.",
+    "STATS",
+    "    Return hit ratios, and what is evicted and expires.",
     "HELP",
     "    Prints this help.",
 ];

@@ -74,7 +74,7 @@ fn list<'a>(
     (db, key, access): (DbIndex, Key<'_>, Access),
 ) -> Result<Option<ListRef<'a>>, ErrorReply> {
     let found = shard.list(db, key, access);
-    stats.count_typed_lookup(&found);
+    stats.count_typed_lookup((db, key.bytes()), &found);
     Ok(found?)
 }
 

@@ -39,7 +39,7 @@ fn read<'a>(
     (db, key, access): (DbIndex, Key<'_>, Access),
 ) -> Result<Option<SetRef<'a>>, WrongType> {
     let found = shard.set_at(db, key, access);
-    stats.count_typed_lookup(&found);
+    stats.count_typed_lookup((db, key.bytes()), &found);
     found
 }
 

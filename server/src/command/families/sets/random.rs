@@ -97,7 +97,7 @@ fn pop_many(call: &mut ShardCall<'_>, at_once: AtOnce) -> Begun {
         return popped.map(|()| None);
     }
     // As in Redis, which reads the set then as others do.
-    call.stats.count_lookup(true);
+    call.stats.count_lookup((call.db, call.args.at(1)), true);
     if !at_once.takes(len) {
         set.close(&[]);
         return Ok(InSteps::begin(PoppedAll { from: 0, len }));

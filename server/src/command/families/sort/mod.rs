@@ -183,7 +183,7 @@ impl Place<'_> {
     fn elements(&mut self, key: Key<'_>, options: &Options) -> Result<Texts, ErrorReply> {
         let mut elements = Texts::default();
         let list = self.shard.list(self.db, key, self.access);
-        self.stats.count_typed_lookup(&list);
+        self.stats.count_typed_lookup((self.db, key.bytes()), &list);
         let list = match list {
             Ok(Some(list)) => list,
             Ok(None) => return Ok(elements),
@@ -316,11 +316,12 @@ impl Place<'_> {
         let key = self.shard.hasher().key(key);
         let Some(field) = field else {
             let entry = self.shard.read(self.db, key, self.access);
-            self.stats.count_lookup(entry.is_some());
+            self.stats
+                .count_lookup((self.db, key.bytes()), entry.is_some());
             return show(entry.and_then(|entry| entry.string()));
         };
         let hash = self.shard.hash(self.db, key, self.access);
-        self.stats.count_typed_lookup(&hash);
+        self.stats.count_typed_lookup((self.db, key.bytes()), &hash);
         let found = hash.ok().flatten().and_then(|hash| hash.get(field));
         show(found.map(|field| field.value));
     }

@@ -46,7 +46,7 @@ pub(super) fn begin(call: &mut ShardCall<'_>, options: &Options) -> Option<Box<d
         return None;
     }
     call.shard.read(call.db, key, call.access);
-    call.stats.count_lookup(true);
+    call.stats.count_lookup((call.db, key.bytes()), true);
     Some(Box::new(InSteps {
         is_reversed: has_order && options.is_descending,
         has_order,

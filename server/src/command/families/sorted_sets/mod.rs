@@ -69,7 +69,7 @@ pub(super) fn read<'a>(
     (db, key, access): (DbIndex, Key<'_>, Access),
 ) -> Result<Option<SortedSetRef<'a>>, WrongType> {
     let found = shard.sorted_set(db, key, access);
-    stats.count_typed_lookup(&found);
+    stats.count_typed_lookup((db, key.bytes()), &found);
     found
 }
 

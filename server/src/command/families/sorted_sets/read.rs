@@ -241,16 +241,28 @@ mod tests {
             "ZRANDMEMBER z 2",
             "ZSCAN z 0",
         ] {
-            let (hits, misses) = (bench.stats.hits, bench.stats.misses);
+            let (hits, misses) = (
+                bench.stats.lookups.all().hits,
+                bench.stats.lookups.all().misses,
+            );
             bench.run(line);
             bench.run(&line.replacen(" z", " none", 1));
-            let counted = (bench.stats.hits - hits, bench.stats.misses - misses);
+            let counted = (
+                bench.stats.lookups.all().hits - hits,
+                bench.stats.lookups.all().misses - misses,
+            );
             assert_eq!(counted, (1, 1), "{line}");
         }
         for line in ["ZREM none a", "ZADD none XX 1 a", "ZPOPMIN none"] {
-            let (hits, misses) = (bench.stats.hits, bench.stats.misses);
+            let (hits, misses) = (
+                bench.stats.lookups.all().hits,
+                bench.stats.lookups.all().misses,
+            );
             bench.run(line);
-            let counted = (bench.stats.hits, bench.stats.misses);
+            let counted = (
+                bench.stats.lookups.all().hits,
+                bench.stats.lookups.all().misses,
+            );
             assert_eq!(counted, (hits, misses), "{line}");
         }
     }

@@ -68,7 +68,7 @@ fn read<'a>(
     (db, key, access): (DbIndex, Key<'_>, Access),
 ) -> Result<Option<StreamRef<'a>>, WrongType> {
     let found = shard.stream(db, key, access);
-    stats.count_typed_lookup(&found);
+    stats.count_typed_lookup((db, key.bytes()), &found);
     found
 }
 
@@ -83,6 +83,6 @@ fn change<'a>(
 ) -> Result<StreamMut<'a>, WrongType> {
     let found = shard.stream_mut(db, key);
     let is_found = found.as_ref().map_or(true, StreamMut::is_there);
-    stats.count_lookup(is_found);
+    stats.count_lookup((db, key.bytes()), is_found);
     found
 }

@@ -140,12 +140,12 @@ fn digest(call: &mut ShardCall<'_>) -> CommandResult {
     let key = call.key(1);
     match call.shard.read(call.db, key, call.access) {
         Some(entry) => {
-            call.stats.hits += 1;
+            call.stats.count_lookup((call.db, key.bytes()), true);
             let value = entry.string().ok_or(errors::WRONG_TYPE)?;
             call.reply.text(&digest_of(value));
         }
         None => {
-            call.stats.misses += 1;
+            call.stats.count_lookup((call.db, key.bytes()), false);
             call.reply.null();
         }
     }

@@ -101,14 +101,14 @@ fn mget(call: &mut ShardCall<'_>) -> CommandResult {
         let key = call.key(at);
         match call.shard.read(call.db, key, call.access) {
             Some(entry) => {
-                call.stats.hits += 1;
+                call.stats.count_lookup((call.db, key.bytes()), true);
                 match entry.string() {
                     Some(value) => call.reply.bulk(value),
                     None => call.reply.null(),
                 }
             }
             None => {
-                call.stats.misses += 1;
+                call.stats.count_lookup((call.db, key.bytes()), false);
                 call.reply.null();
             }
         }

@@ -138,11 +138,11 @@ fn get(call: &mut ShardCall<'_>) -> CommandResult {
     let key = call.key(1);
     match call.shard.read(call.db, key, call.access) {
         Some(entry) => {
-            call.stats.hits += 1;
+            call.stats.count_lookup((call.db, key.bytes()), true);
             call.reply.bulk(entry.string().ok_or(errors::WRONG_TYPE)?);
         }
         None => {
-            call.stats.misses += 1;
+            call.stats.count_lookup((call.db, key.bytes()), false);
             call.reply.null();
         }
     }
@@ -230,7 +230,7 @@ fn holds(call: &mut ShardCall<'_>, condition: Condition<'_>) -> Result<bool, Err
     let key = call.key(1);
     let entry = call.shard.get(call.db, key, call.access);
     if matches!(condition, Condition::Value(_)) && entry.is_some() {
-        call.stats.hits += 1;
+        call.stats.count_lookup((call.db, key.bytes()), true);
     }
     Ok(match (condition, entry) {
         (Condition::None, _) => true,
@@ -284,11 +284,11 @@ fn getex(call: &mut ShardCall<'_>) -> CommandResult {
     let options = Options::parse(&call.args, 2, Grammar::GetEx)?;
     let key = call.key(1);
     let Some(entry) = call.shard.read(call.db, key, call.access) else {
-        call.stats.misses += 1;
+        call.stats.count_lookup((call.db, key.bytes()), false);
         call.reply.null();
         return Ok(());
     };
-    call.stats.hits += 1;
+    call.stats.count_lookup((call.db, key.bytes()), true);
     call.reply.bulk(entry.string().ok_or(errors::WRONG_TYPE)?);
     let is_volatile = entry.expires_at().is_some();
     match options.expiry {
@@ -325,7 +325,13 @@ mod tests {
         bench.check(&[("SET k 012", "OK")]);
         assert_eq!(bench.encoding("k"), "embstr");
         assert_eq!(bench.events(), ["set k", "set k", "set k"]);
-        assert_eq!((bench.stats.hits, bench.stats.misses), (1, 1));
+        assert_eq!(
+            (
+                bench.stats.lookups.all().hits,
+                bench.stats.lookups.all().misses
+            ),
+            (1, 1)
+        );
     }
 
     #[test]

@@ -115,11 +115,11 @@ fn strlen(call: &mut ShardCall<'_>) -> CommandResult {
     let key = call.key(1);
     let len = match call.shard.read(call.db, key, call.access) {
         Some(entry) => {
-            call.stats.hits += 1;
+            call.stats.count_lookup((call.db, key.bytes()), true);
             entry.string().ok_or(errors::WRONG_TYPE)?.len()
         }
         None => {
-            call.stats.misses += 1;
+            call.stats.count_lookup((call.db, key.bytes()), false);
             0
         }
     };
@@ -150,11 +150,11 @@ fn getrange(call: &mut ShardCall<'_>) -> CommandResult {
     let key = call.key(1);
     let (start, end) = (call.args.integer(2)?, call.args.integer(3)?);
     let Some(entry) = call.shard.read(call.db, key, call.access) else {
-        call.stats.misses += 1;
+        call.stats.count_lookup((call.db, key.bytes()), false);
         call.reply.bulk(b"");
         return Ok(());
     };
-    call.stats.hits += 1;
+    call.stats.count_lookup((call.db, key.bytes()), true);
     let value = entry.string().ok_or(errors::WRONG_TYPE)?;
     let reversed = start < 0 && end < 0 && start > end;
     let range = clamp_range(start, end, value.len()).filter(|_| !reversed);

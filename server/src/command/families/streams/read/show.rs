@@ -72,7 +72,7 @@ pub(super) fn show(
         return Ok(is_shown.then(Given::default));
     };
     // There is a group, so there is a stream.
-    stats.count_lookup(true);
+    stats.count_lookup((db, key.bytes()), true);
     let now = shard.now();
     let most = reading.count.unwrap_or(u64::MAX);
     let claimed = match (from, reading.claims_after) {

@@ -1,0 +1,119 @@
+//! How much time a curve takes: an account into which its share of the time is paid, and of which events are paid.
+//!
+//! ```text
+//!  time × its share ─▶ [ account, two seconds' worth at most ] ─▶ events × what one costs
+//! ```
+//! If the account is empty the sample is halved, and half of the account given back; after a minute without that it may be doubled. So a
+//! small shard has a large sample as long as it is asked for little, and a busy one no larger than it can pay for.
+
+use crate::UnixMillis;
+
+/// Time whose share is kept.
+const KEPT_MS: i64 = 2000;
+
+/// After so long without want the sample may grow.
+const GROWS_AFTER_MS: i64 = 60_000;
+
+/// The share that is no bound.
+const ANY_PERCENT: u32 = 100;
+
+/// What may be sampled for the time that it takes.
+pub(super) struct Load {
+    /// What an event costs.
+    event_ns: i64,
+    percent: u32,
+    account_ns: i64,
+    paid_at: UnixMillis,
+    /// When the account was last empty, or the sample allowed to grow.
+    changed_at: UnixMillis,
+    rate_max: f64,
+}
+
+impl Load {
+    pub(super) fn new(event_ns: u64, percent: u32) -> Self {
+        Self {
+            event_ns: event_ns as i64,
+            percent,
+            account_ns: Self::most_ns(percent),
+            paid_at: UnixMillis(0),
+            changed_at: UnixMillis(0),
+            rate_max: 1.0,
+        }
+    }
+
+    fn most_ns(percent: u32) -> i64 {
+        KEPT_MS * 10_000 * i64::from(percent)
+    }
+
+    pub(super) fn set_percent(&mut self, percent: u32) {
+        *self = Self::new(self.event_ns as u64, percent);
+    }
+
+    /// The part of all keys that may be sampled.
+    pub(super) fn rate_max(&self) -> f64 {
+        self.rate_max
+    }
+
+    /// Pays for an event of a sample of this rate. Whether another part may be sampled now.
+    pub(super) fn spend(&mut self, now: UnixMillis, rate: f64) -> bool {
+        if self.percent >= ANY_PERCENT {
+            return false;
+        }
+        if self.paid_at == UnixMillis(0) || now < self.paid_at {
+            (self.paid_at, self.changed_at) = (now, now);
+        }
+        let most = Self::most_ns(self.percent);
+        let passed_ms = (now.0 - self.paid_at.0).min(KEPT_MS);
+        self.paid_at = now;
+        let paid = passed_ms * 10_000 * i64::from(self.percent);
+        self.account_ns = (self.account_ns + paid).min(most) - self.event_ns;
+        if self.account_ns < 0 {
+            self.account_ns = most / 2;
+            self.changed_at = now;
+            self.rate_max = rate / 2.0;
+            return true;
+        }
+        let is_rested = now.0 - self.changed_at.0 >= GROWS_AFTER_MS;
+        if self.rate_max < 1.0 && is_rested {
+            self.changed_at = now;
+            self.rate_max = (2.0 * self.rate_max).min(1.0);
+            return true;
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The rate after so many seconds of so many requests each, of a sample that has as many keys as it may.
+    fn rate_after(load: &mut Load, from_ms: &mut i64, seconds: i64, requests: f64) -> f64 {
+        let mut owed = 0.0;
+        for _ in 0..seconds * 100 {
+            *from_ms += 10;
+            owed += requests / 100.0 * load.rate_max();
+            while owed >= 1.0 {
+                load.spend(UnixMillis(*from_ms), load.rate_max());
+                owed -= 1.0;
+            }
+        }
+        load.rate_max()
+    }
+
+    #[test]
+    fn the_sample_follows_what_there_is_time_for() {
+        let (mut load, mut now) = (Load::new(4000, 1), 1_700_000_000_000);
+        // A hundredth of a second pays for 2500 events.
+        let busy = rate_after(&mut load, &mut now, 30, 100_000.0);
+        assert!((0.01..=0.025).contains(&busy), "{busy}");
+        let idle = rate_after(&mut load, &mut now, 600, 1000.0);
+        assert_eq!(idle, 1.0);
+    }
+
+    #[test]
+    fn all_of_the_time_is_no_bound() {
+        let (mut load, mut now) = (Load::new(4000, 100), 1_700_000_000_000);
+        assert_eq!(rate_after(&mut load, &mut now, 10, 1_000_000.0), 1.0);
+    }
+}
