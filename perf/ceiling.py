@@ -275,13 +275,13 @@ def measure(options):
         def watch():
             while time.time() < until:
                 latest.update(info(port))
-                time.sleep(0.5)
+                time.sleep(SAMPLE_SECONDS)
 
         threading.Thread(target=watch, daemon=True).start()
         while time.time() < until:
             rss, anon = resident(pid)
             number = lambda name: int(latest[name]) if name in latest else None
-            samples.append((time.time() - began, rss, number("used_memory"), number("mem_clients_normal"), anon))
+            samples.append((time.time() - began, rss, number("used_memory"), number("mem_clients_normal"), anon, number("larder_maxmemory_counted"), number("larder_resident_uncounted"), number("allocator_active")))
             if rss > most:
                 most, at_most = rss, dict(latest, anon=anon)
             time.sleep(SAMPLE_SECONDS)
@@ -300,7 +300,7 @@ def measure(options):
     if options.csv:
         with open(options.csv, "w", newline="") as file:
             rows = csv.writer(file)
-            rows.writerow(["seconds", "resident_bytes", "used_memory", "clients_bytes", "anonymous_bytes"])
+            rows.writerow(["seconds", "resident_bytes", "used_memory", "clients_bytes", "anonymous_bytes", "counted_bytes", "uncounted_bytes", "active_bytes"])
             rows.writerows((f"{at:.1f}", *rest) for at, *rest in samples)
     if options.plot:
         title = f"maxmemory {options.maxmemory} MiB, {options.policy}, {READERS if options.readers else 0} slow readers, {sent >> 20} MiB written"

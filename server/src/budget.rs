@@ -30,7 +30,7 @@ pub const ROOM_SHARE: u64 = 64;
 /// Less room is not worth holding: under so small a limit it would keep what is used from ever coming near it.
 const ROOM_MIN_BYTES: u64 = 64 << 10;
 /// What the cores hold may exceed the limit by this part of it, while as much is idle among what they hold.
-const OVERDRAFT_SHARE: u64 = 128;
+const OVERDRAFT_SHARE: u64 = 256;
 /// Idle bytes of all cores that do not count under a small limit.
 const IDLE_UNCOUNTED_BYTES: u64 = 512 << 10;
 

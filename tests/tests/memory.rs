@@ -165,3 +165,62 @@ fn memory_stats_tell_of_each_database_with_keys() {
         assert_eq!(number("keys.count"), 3);
     });
 }
+
+/// Writes strings and hashes of such lengths, so many bytes of them, and answers the most that was resident meanwhile.
+fn write_much(server: &Server, lens: std::ops::Range<usize>, bytes: usize) -> u64 {
+    let mut client = server.connect().unwrap();
+    let (mut written, mut most, mut number) = (0, 0, 0);
+    while written < bytes {
+        for _ in 0..64 {
+            number += 1;
+            let len = lens.start + number * 7919 % lens.len();
+            let (key, value) = (format!("{}:{number}", lens.end), vec![b'v'; len]);
+            let hash = format!("h{}", number / 8);
+            let command: [&[u8]; 4] = [b"HSET", hash.as_bytes(), key.as_bytes(), &value];
+            match number % 4 {
+                0 => client.send(&command).unwrap(),
+                _ => client.send(&[b"SET", key.as_bytes(), &value]).unwrap(),
+            }
+            written += len + 32;
+        }
+        for _ in 0..64 {
+            let reply = client.read().unwrap();
+            assert!(!is_oom(&reply), "{}: {reply:?}", server.label());
+        }
+        most = most.max(server.resident_bytes().unwrap());
+    }
+    most
+}
+
+#[test]
+fn resident_memory_keeps_to_the_limit_while_sizes_shift_and_purge_gives_it_back() {
+    const LIMIT: u64 = 48 << 20;
+    for cores in [1, 2] {
+        let options = Options::larder(cores, IoBackend::under_test()[0])
+            .directive("maxmemory", &LIMIT.to_string())
+            .directive("maxmemory-policy", "allkeys-lru");
+        let server = Server::start(&options).unwrap();
+        let at_start = server.resident_bytes().unwrap();
+        for lens in [10..200, 16_000..60_000, 200..4000] {
+            let resident = write_much(&server, lens.clone(), LIMIT as usize);
+            let (most, label) = (at_start + LIMIT / 100 * 102, server.label());
+            assert!(
+                resident <= most,
+                "{label}: {resident} bytes of {most}, values of {lens:?}"
+            );
+        }
+        let mut client = server.connect().unwrap();
+        let memory = info(&mut client, "memory");
+        let used: u64 = memory["used_memory"].parse().unwrap();
+        assert!(used > LIMIT / 2, "{}: {used} used", server.label());
+        assert_eq!(client.run("FLUSHALL").unwrap(), ok());
+        assert_eq!(client.run("MEMORY PURGE").unwrap(), ok());
+        let is_given_back = || server.resident_bytes().unwrap() <= at_start + LIMIT / 4;
+        let mut looks = 0;
+        while !is_given_back() {
+            looks += 1;
+            assert!(looks < 1000, "{} keeps what is free", server.label());
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    }
+}

@@ -45,7 +45,7 @@ impl Bounded {
         let memory = self.shard.memory();
         let overdrawn = memory.held_bytes().saturating_sub(LIMIT_BYTES);
         memory.held_bytes() + need <= LIMIT_BYTES
-            || overdrawn <= LIMIT_BYTES / 128 && memory.idle_bytes >= overdrawn + need
+            || overdrawn <= LIMIT_BYTES / 256 && memory.idle_bytes >= overdrawn + need
     }
 
     fn make_room(&mut self, need: u64) {

@@ -249,7 +249,7 @@ impl Config {
     pub fn client_memory_max_bytes(&self) -> u64 {
         /// As in Redis: with less, nobody could speak to the server to set it right.
         const LEAST: u64 = 128 << 10;
-        /// Without `maxmemory-clients`, but for three quarters of `maxmemory`; a small one says little of how much replies may take.
+        /// Without `maxmemory-clients`; a small `maxmemory` says little of how much replies may take.
         const LEAST_BUILT_IN: u64 = 256 << 20;
         let configured = match self.maxmemory_clients {
             Some(ClientMemory::Bytes(bytes)) => Some(bytes),
@@ -265,7 +265,7 @@ impl Config {
         let there_is = machine::usable_bytes().unwrap_or(DEFAULT_CEILING_BYTES);
         let share = match self.maxmemory_bytes {
             0 => there_is / 4,
-            limit => (limit / 4).max(LEAST_BUILT_IN).min(limit / 4 * 3),
+            limit => (limit / 4).max(LEAST_BUILT_IN),
         };
         share.min(there_is / 2).max(LEAST)
     }

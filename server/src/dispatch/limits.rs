@@ -122,8 +122,11 @@ pub const EVICTED_AT_ONCE: u32 = 4096;
 pub const EVICTED_AT_END: u32 = 256;
 
 /// While other cores make room, all together may use more than there is by this part of it. Beyond, no write is accepted, and clients are
-/// closed for what they hold.
-pub const OVERDRAFT_SHARE: u64 = 64;
+/// closed for what they are owed.
+pub const OVERDRAFT_SHARE: u64 = 128;
+
+/// A client that is owed less is not closed for that.
+pub const OWED_MIN_BYTES: usize = 16 << 10;
 
 /// Steps of house-keeping, of [`TEND_BUDGET`] each, by which a core gives idle memory back before a run of commands, or at the end of a turn in
 /// which the pool is overdrawn: some 50 µs each.

@@ -61,6 +61,15 @@ impl ClientMemory {
         asks
     }
 
+    /// Whether other cores are asked now to look at what their clients are owed; they are not asked again at once.
+    pub(in crate::dispatch) fn are_owed_asked(&mut self, now_ms: u64) -> bool {
+        let asks = now_ms >= self.asked_ms + ASK_AGAIN_MS;
+        if asks {
+            self.asked_ms = now_ms;
+        }
+        asks
+    }
+
     /// Clients were closed for what all hold, and have let go of so many bytes so far.
     pub(in crate::dispatch) fn note_closed(&mut self, freed_bytes: u64) {
         self.gives_back |= freed_bytes >= FREED_BYTES;

@@ -414,15 +414,16 @@ impl Play {
 
     /// Leases and what is free make up the limit; who has no lease uses nothing.
     fn check(&mut self) {
-        let mut leased = 0;
+        let (mut leased, mut held) = (0, 0);
         for core in &self.server.cores {
             assert!(core.leased_bytes() >= core.used_bytes());
             leased += core.leased_bytes();
+            held += core.leasable_bytes();
         }
         let free = self.server.cores[0].state().shared.memory.free_bytes();
         let whole = budget::Pool::new(self.limit).free_bytes();
         assert_eq!(free + leased.cast_signed(), whole);
-        assert!(leased <= used_bytes(&self.server) + self.room());
+        assert!(leased <= held + self.room());
     }
 
     fn write(&mut self) {

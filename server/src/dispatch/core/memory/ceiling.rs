@@ -15,10 +15,12 @@
 use std::sync::atomic::Ordering;
 
 use crate::dispatch::core::Core;
+use crate::dispatch::core::memory::clients::look_at_clients;
 use crate::dispatch::limits::{
-    DYING_STEPS, DYING_UNCOUNTED_MAX_BYTES, OVERDRAFT_SHARE, TEND_BUDGET,
+    DYING_STEPS, DYING_UNCOUNTED_MAX_BYTES, OVERDRAFT_SHARE, OWED_MIN_BYTES, TEND_BUDGET,
 };
 use crate::routing::CoreId;
+use crate::session::Session;
 
 /// How the pool stands, and what this core could give back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,22 +157,67 @@ impl Core {
         }
     }
 
-    /// Whether clients hold so much that closing some mends what all hold too much, and nothing else would.
-    pub(super) fn clients_exceed(&mut self, clients_bytes: u64) -> bool {
+    /// Closes clients, those that are owed most first, as long as nothing else mends what all hold too much, or as what they are owed is most of the
+    /// limit. What they have sent does not count: who asks for too much is told so.
+    pub(super) fn bound_owed(&mut self) {
         if !self.budget.is_limited() || self.state.shared.memory.free_bytes() >= 0 {
+            return;
+        }
+        while self.is_owed_too_much() {
+            let owed = |session: &Session| (session.output.pending_bytes(), session.id);
+            let closable = |session: &&Session| {
+                !session.no_evict && session.output.pending_bytes() >= OWED_MIN_BYTES
+            };
+            let most = self.state.sessions.iter().filter(closable).map(owed).max();
+            let Some(mut session) = most.and_then(|(_, id)| self.state.sessions.take_out(id))
+            else {
+                return self.ask_others_for_owed();
+            };
+            self.close_for_all(&mut session);
+            self.state.sessions.put_back(session);
+        }
+    }
+
+    /// Whether clients of this core are owed so much that some are closed.
+    fn is_owed_too_much(&mut self) -> bool {
+        let overdrawn = self.standing().overdrawn();
+        if overdrawn == 0 {
             return false;
         }
-        let overdrawn = self.standing().overdrawn();
+        let owed = self.state.sessions.iter().map(|session| {
+            let bytes = session.output.pending_bytes();
+            if bytes >= OWED_MIN_BYTES {
+                bytes as u64
+            } else {
+                0
+            }
+        });
+        // As if the others' clients were owed as much.
+        let cores = u64::from(self.state.shared.cores());
+        let owed = owed.sum::<u64>() * cores;
         let may_go = (0..self.state.shared.cores()).any(|core| {
             let gauges = self.state.shared.gauges(CoreId(core));
             gauges.evictable_bytes.load(Ordering::Relaxed) > 0
         });
         let at_most = self.overdraft_at_most();
-        overdrawn > at_most && clients_bytes >= overdrawn && (!may_go || overdrawn > 4 * at_most)
+        let is_last_resort = overdrawn > at_most && !may_go || overdrawn > 4 * at_most;
+        is_last_resort && owed >= overdrawn / 2 || owed > self.state.config.maxmemory_bytes / 4 * 3
     }
 
-    /// All hold more than there is, and this core could not mend it: clients are looked at at the end of the turn.
-    pub(super) fn look_whether_clients_exceed(&mut self) {
+    /// Other cores look whether their clients are owed too much.
+    fn ask_others_for_owed(&mut self) {
+        let now_ms = self.state.clock.monotonic_ms();
+        if self.client_memory.are_owed_asked(now_ms) {
+            let cores = (0..self.state.shared.cores()).map(CoreId);
+            let others: Vec<CoreId> = cores.filter(|core| *core != self.state.id).collect();
+            for core in others {
+                self.state.tell(core, look_at_clients, &[]);
+            }
+        }
+    }
+
+    /// All hold more than there is: clients are looked at at the end of the turn.
+    pub(super) fn look_at_owed(&mut self) {
         self.state.sessions.memory_mut().note_change();
     }
 }

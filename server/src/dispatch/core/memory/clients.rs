@@ -2,7 +2,7 @@
 //! together in all ways (`maxmemory-clients`).
 //!
 //! ```text
-//!  a session has changed ─▶ the core's sum ─▶ the sum of all cores ─▶ more than they may hold, or than there is (`ceiling.rs`)?
+//!  a session has changed ─▶ the core's sum ─▶ the sum of all cores ─▶ more than they may hold?
 //!                                                                           │
 //!        close the oldest of the largest class here  ◀── it is on this core ┤
 //!        have its core do so, and run little until then ◀── it is elsewhere ┘
@@ -21,7 +21,7 @@ use crate::routing::CoreId;
 use crate::session::{Closing, Session, SessionId, SizeClass};
 
 /// Has a core look whether it has to close a client.
-fn look_at_clients(call: &mut CoreCall<'_>) {
+pub(super) fn look_at_clients(call: &mut CoreCall<'_>) {
     call.core.sessions.memory_mut().note_change();
 }
 
@@ -135,6 +135,7 @@ impl Core {
     pub(in crate::dispatch::core) fn end_client_memory(&mut self) {
         if self.state.sessions.memory_mut().take_change() {
             self.bound_clients(None);
+            self.bound_owed();
         }
     }
 
@@ -143,7 +144,10 @@ impl Core {
     fn bound_clients(&mut self, mut at_work: Option<&mut Session>) {
         self.state.publish_client_memory();
         let were_short = self.client_memory.look_anew();
-        while self.hold_too_much() {
+        while self
+            .client_memory
+            .is_too_much(self.state.shared.client_bytes.load(Ordering::Relaxed))
+        {
             let (core, class) = self.state.largest_client();
             if class == SizeClass::NONE {
                 // Nobody who holds much may be closed (`CLIENT NO-EVICT`).
@@ -155,12 +159,6 @@ impl Core {
             self.close_oldest_of(class, at_work.as_deref_mut());
             self.state.publish_client_memory();
         }
-    }
-
-    /// Whether clients hold more than they may, or more than there is.
-    fn hold_too_much(&mut self) -> bool {
-        let bytes = self.state.shared.client_bytes.load(Ordering::Relaxed);
-        self.client_memory.is_too_much(bytes) || self.clients_exceed(bytes)
     }
 
     /// Has another core close one of its clients. It may be at a long command, and is not asked again at once.
@@ -188,7 +186,7 @@ impl Core {
         self.state.sessions.put_back(session);
     }
 
-    fn close_for_all(&mut self, session: &mut Session) {
+    pub(super) fn close_for_all(&mut self, session: &mut Session) {
         closing::close(session, Excess::AllClients, &mut self.state.stats);
         // The connection is closed when the turn ends. Until then others are not to be closed for what this one held.
         session.discard_buffers();

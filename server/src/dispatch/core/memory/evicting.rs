@@ -100,9 +100,7 @@ impl Core {
             self.serve_written();
             self.run_granted();
         }
-        if !has_room {
-            self.look_whether_clients_exceed();
-        }
+        self.look_at_owed();
         !has_room && self.may_evict() && self.state.shard.has_evictable()
     }
 
