@@ -9,6 +9,8 @@ mod before;
 mod before_tests;
 mod compaction;
 mod curve;
+#[cfg(test)]
+mod curve_tests;
 mod eviction;
 #[cfg(test)]
 mod eviction_tests;

@@ -96,6 +96,36 @@ fn the_defaults_are_those_of_redis() {
 }
 
 #[test]
+fn the_example_configuration_is_one() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/larder.conf");
+    let config = Config::load(Some(Path::new(file)), &[]).unwrap();
+    let policy = MaxmemoryPolicy::Evicts(Scope::AllKeys, PolicyName::Adaptive);
+    assert_eq!(config.maxmemory_policy, policy);
+    assert_eq!(config.maxmemory_bytes, 4 << 30);
+    assert!(config.startup_warnings().is_empty());
+    // What it says that is on by default is so.
+    for directive in ["miss-ratio-curve", "maxclients", "slowlog-log-slower-than"] {
+        let default = Config::default().get(directive.as_bytes());
+        assert_eq!(config.get(directive.as_bytes()), default);
+    }
+}
+
+#[test]
+fn prefixes_are_words_and_not_too_many() {
+    let with = |text: &str| {
+        let changes = [(&b"hit-ratio-prefixes"[..], text.as_bytes())];
+        let config = Config::default().with(&changes);
+        config.map(|config| config.get(b"hit-ratio-prefixes")[0].1.clone())
+    };
+    assert_eq!(with("user:  app: user:").unwrap(), "user: app:");
+    assert_eq!(with("").unwrap(), "");
+    let many: Vec<String> = (0..65).map(|nth| format!("p{nth}:")).collect();
+    assert!(with(&many.join(" ")).is_err());
+    assert!(with(&many[1..].join(" ")).is_ok());
+    assert!(with(&"x".repeat(129)).is_err());
+}
+
+#[test]
 fn a_file_is_read_with_quotes_comments_aliases_and_several_lines_of_one_directive() {
     let config = from_text(
         "whole.conf",

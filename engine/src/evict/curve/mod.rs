@@ -56,7 +56,7 @@ const SWEPT_EVERY_MS: i64 = 1000;
 const CAPACITY_STEP: f64 = 0.01;
 
 /// Bytes that caches hold for each entry that the one of the present memory has, of all policies.
-const BYTES_AN_ENTRY: u64 = 2400;
+const BYTES_AN_ENTRY: u64 = 2800;
 
 /// Sampled entries that a shard may have whatever memory there is.
 const ENTRIES_MIN: u64 = 64;
@@ -68,7 +68,7 @@ pub struct CurveOptions {
     pub policy: Option<PolicyName>,
     /// Which entries may go.
     pub scope: Scope,
-    /// Entries that a cache of the present memory is to have, which bounds the memory of all: about 2.4 kB each.
+    /// Entries that a cache of the present memory is to have, which bounds the memory of all: about 2.8 kB each.
     pub entries: u32,
     /// The part of the time that it may take, in per cent; 100: any.
     pub cpu_percent: u32,

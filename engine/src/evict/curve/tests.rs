@@ -45,7 +45,7 @@ fn predictions_are_within_two_points_by_popularity() {
 
 #[test]
 fn predictions_are_within_two_points_where_keys_go_round() {
-    let trace = traces::loops(60_000, 6000, 3);
+    let trace = traces::loops(60_000, 12_000, 3);
     check("loops", &options(PolicyName::S3Fifo, 700), CAPACITY, &trace);
     check("loops", &options(PolicyName::Lru, 700), CAPACITY, &trace);
 }
@@ -67,7 +67,7 @@ fn predictions_are_within_two_points_with_two_sizes() {
     let trace = traces::two_sizes(60_000, 12_000, 5);
     check(
         "two sizes",
-        &options(PolicyName::Adaptive, 900),
+        &options(PolicyName::Adaptive, 1200),
         960 * CAPACITY,
         &trace,
     );

@@ -364,9 +364,10 @@ mod tests {
 
     #[test]
     fn what_ends_is_told_with_its_bytes_and_what_has_ended_and_is_held() {
-        let mut server = Server::new(2);
+        let mut server = Server::configured(2, &[("enable-debug-command", "yes")]);
         let client = server.connect(0);
-        server.send(client, b"DEBUG SET-ACTIVE-EXPIRE 0\r\n");
+        let answer = server.send(client, b"DEBUG SET-ACTIVE-EXPIRE 0\r\n");
+        assert_eq!(answer, "+OK\r\n");
         for key in 0..100 {
             server.send(
                 client,
