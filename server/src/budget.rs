@@ -12,6 +12,8 @@
 //! Without `maxmemory` the pool is as good as endless and all else is the same, so that a limit may come and change at any
 //! time. See `docs/decisions/0013-memory-budgets.md`.
 
+pub mod lending;
+
 use std::sync::atomic::{AtomicI64, Ordering};
 
 /// What there is to lease where `maxmemory` is 0 or beyond this: more than any machine's memory, and far from overflow.

@@ -8,6 +8,7 @@ use crossbeam::utils::CachePadded;
 use larder_engine::{KeyHasher, VersionWords};
 
 use crate::budget::Pool;
+use crate::budget::lending::{Lending, Told};
 use crate::config::Config;
 use crate::observe::LogKind;
 use crate::order::{Ring, Sleepers};
@@ -25,6 +26,8 @@ pub struct Shared {
     config_version: AtomicU64,
     /// The memory that `maxmemory` allows and no core has leased.
     pub memory: Pool,
+    /// How the cores lend one another what they may hold of it.
+    pub lending: Lending,
     /// The table from slot to core.
     pub slots: SlotMap,
     /// The order of the transactions of all cores.
@@ -133,6 +136,37 @@ pub struct CoreGauges {
     pub tracked_keys: AtomicU64,
     /// Bytes of entries that may be evicted, as of its last turn.
     pub evictable_bytes: AtomicU64,
+    /// Entries that have come while it evicts, as last told for lending,
+    pub came: AtomicU64,
+    /// their bytes,
+    pub came_bytes: AtomicU64,
+    /// entries that it held then,
+    pub entries: AtomicU64,
+    /// and bytes that it had leased.
+    pub leased_bytes: AtomicU64,
+    /// Its budget, as a part of `maxmemory` ([`crate::budget::lending`]); zero before there is any.
+    pub budget: AtomicU64,
+}
+
+impl CoreGauges {
+    /// Tells what lending goes by.
+    pub fn tell(&self, told: &Told) {
+        self.came.store(told.came, Ordering::Relaxed);
+        self.came_bytes.store(told.came_bytes, Ordering::Relaxed);
+        self.entries.store(told.entries, Ordering::Relaxed);
+        self.leased_bytes
+            .store(told.leased_bytes, Ordering::Relaxed);
+    }
+
+    /// What was last told of it.
+    pub fn told(&self) -> Told {
+        Told {
+            came: self.came.load(Ordering::Relaxed),
+            came_bytes: self.came_bytes.load(Ordering::Relaxed),
+            entries: self.entries.load(Ordering::Relaxed),
+            leased_bytes: self.leased_bytes.load(Ordering::Relaxed),
+        }
+    }
 }
 
 impl Shared {
@@ -147,6 +181,7 @@ impl Shared {
         );
         Arc::new(Self {
             memory: Pool::new(config.maxmemory_bytes),
+            lending: Lending::default(),
             config: ArcSwap::from_pointee(config),
             config_version: AtomicU64::new(1),
             slots: SlotMap::even(cores),

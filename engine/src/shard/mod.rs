@@ -169,6 +169,8 @@ pub struct Shard {
     history_of_just_used: u32,
     eviction: Option<Box<Eviction>>,
     evicted_total: u64,
+    /// Entries that came while there was a policy, and their bytes.
+    came_total: (u64, u64),
     journal: Journal,
     hand: Hand,
     expired_total: u64,
@@ -214,6 +216,7 @@ impl Shard {
             clock: AccessClock(0),
             history_of_just_used: 0,
             eviction: None,
+            came_total: (0, 0),
             evicted_total: 0,
             journal: Journal::default(),
             hand: Hand::new(),

@@ -3,7 +3,7 @@
 
 use crate::budget::{self, Lease, Pool};
 use crate::dispatch::limits::{
-    ACKNOWLEDGED_BYTES, LUA_GARBAGE_BYTES, REQUESTS_UNDER_WAY_MAX_BYTES,
+    ACKNOWLEDGED_BYTES, LUA_GARBAGE_BYTES, REQUESTS_UNDER_WAY_MAX_BYTES, TOLD_AFTER_ENTRIES,
 };
 use crate::routing::CoreId;
 
@@ -29,6 +29,10 @@ pub(in crate::dispatch) struct Budget {
     is_congested: bool,
     /// `maxmemory` is set.
     is_limited: bool,
+    /// Entries that had come when others were last told of them.
+    told_came: u64,
+    /// The budget that the shard's policy reckons with, as a part of `maxmemory`; zero for none.
+    followed: u64,
     /// A batch is held back: the receiver has yet to take much.
     mail_waits: bool,
 }
@@ -46,6 +50,8 @@ impl Budget {
             lua_collected: 0,
             is_congested: false,
             is_limited: false,
+            told_came: 0,
+            followed: 0,
             mail_waits: false,
         }
     }
@@ -76,7 +82,6 @@ impl Budget {
     }
 
     /// Bytes leased.
-    #[cfg(test)]
     pub(in crate::dispatch) fn leased(&self) -> u64 {
         self.lease.bytes()
     }
@@ -126,6 +131,28 @@ impl Budget {
     pub(in crate::dispatch) fn set_limit(&mut self, maxmemory_bytes: u64, cores: u16) {
         self.room_max = budget::room_bytes(maxmemory_bytes, cores);
         self.is_limited = maxmemory_bytes > 0;
+        self.followed = 0;
+    }
+
+    /// Most room to hold ahead.
+    pub(in crate::dispatch) fn room_max(&self) -> u64 {
+        self.room_max
+    }
+
+    /// So many entries have come so far. Whether it is time to tell others.
+    #[inline]
+    pub(in crate::dispatch) fn is_time_to_tell(&mut self, came: u64) -> bool {
+        let is_time = came.wrapping_sub(self.told_came) >= TOLD_AFTER_ENTRIES;
+        if is_time {
+            self.told_came = came;
+        }
+        is_time
+    }
+
+    /// The core's budget is this part of `maxmemory`. Whether it was another.
+    #[inline]
+    pub(in crate::dispatch) fn follow(&mut self, budget: u64) -> bool {
+        std::mem::replace(&mut self.followed, budget) != budget
     }
 
     /// The next run of commands leases anew.

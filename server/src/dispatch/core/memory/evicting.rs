@@ -74,17 +74,21 @@ impl Core {
         let gauges = self.state.shared.gauges(self.state.id);
         let evictable = self.state.shard.evictable_bytes();
         gauges.evictable_bytes.store(evictable, Ordering::Relaxed);
-        if self.state.shared.memory.free_bytes() >= 0 {
-            return false;
+        let sequence = self.state.shard.journal().sequence();
+        let goes_on = match self.state.shared.memory.free_bytes() {
+            ..0 => !self.evict_for(0, EVICTED_AT_END),
+            _ => self.keep_to_budget(),
+        };
+        if self.state.shard.journal().sequence() == sequence {
+            return goes_on && self.may_evict() && self.state.shard.has_evictable();
         }
-        let is_free = self.evict_for(0, EVICTED_AT_END);
         self.act_on_notes(None, None);
         // Some wait for a key to go, and hear of it now: no command comes behind.
         if self.state.shard.awaited().has_written() {
             self.serve_written();
             self.run_granted();
         }
-        !is_free && self.may_evict() && self.state.shard.has_evictable()
+        goes_on && self.may_evict() && self.state.shard.has_evictable()
     }
 
     /// Whether other cores have entries that may go, as many as there is used too much: they take a turn, and evict at its end.
@@ -109,4 +113,4 @@ impl Core {
 }
 
 /// At the end of a turn a core evicts by itself.
-fn take_a_turn(_: &mut CoreCall<'_>) {}
+pub(super) fn take_a_turn(_: &mut CoreCall<'_>) {}

@@ -4,3 +4,4 @@
 pub(in crate::dispatch::core) mod clients;
 mod evicting;
 pub(in crate::dispatch::core) mod leasing;
+mod lending;
