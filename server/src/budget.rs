@@ -13,6 +13,7 @@
 //! time. See `docs/decisions/0013-memory-budgets.md`.
 
 mod exceeded;
+pub mod lending;
 mod resident;
 
 pub use exceeded::Exceeded;

@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use crossbeam::utils::CachePadded;
 use larder_engine::{KeyHasher, VersionWords};
 
+use crate::budget::lending::{Lending, Told};
 use crate::budget::{Exceeded, Pool, Resident};
 use crate::config::Config;
 use crate::observe::LogKind;
@@ -29,6 +30,8 @@ pub struct Shared {
     pub resident: Resident,
     /// For how long more was held than there is.
     pub exceeded: Exceeded,
+    /// How the cores lend one another what they may hold of it.
+    pub lending: Lending,
     /// The table from slot to core.
     pub slots: SlotMap,
     /// The order of the transactions of all cores.
@@ -139,6 +142,37 @@ pub struct CoreGauges {
     pub evictable_bytes: AtomicU64,
     /// Bytes that it holds, idle and dying ones among them, as of its last turn; of that of a server with a limit.
     pub held_bytes: AtomicU64,
+    /// Entries that have come while it evicts, as last told for lending,
+    pub came: AtomicU64,
+    /// their bytes,
+    pub came_bytes: AtomicU64,
+    /// entries that it held then,
+    pub entries: AtomicU64,
+    /// and bytes that it had leased.
+    pub leased_bytes: AtomicU64,
+    /// Its budget, as a part of `maxmemory` ([`crate::budget::lending`]); zero before there is any.
+    pub budget: AtomicU64,
+}
+
+impl CoreGauges {
+    /// Tells what lending goes by.
+    pub fn tell(&self, told: &Told) {
+        self.came.store(told.came, Ordering::Relaxed);
+        self.came_bytes.store(told.came_bytes, Ordering::Relaxed);
+        self.entries.store(told.entries, Ordering::Relaxed);
+        self.leased_bytes
+            .store(told.leased_bytes, Ordering::Relaxed);
+    }
+
+    /// What was last told of it.
+    pub fn told(&self) -> Told {
+        Told {
+            came: self.came.load(Ordering::Relaxed),
+            came_bytes: self.came_bytes.load(Ordering::Relaxed),
+            entries: self.entries.load(Ordering::Relaxed),
+            leased_bytes: self.leased_bytes.load(Ordering::Relaxed),
+        }
+    }
 }
 
 impl Shared {
@@ -155,6 +189,7 @@ impl Shared {
             memory: Pool::new(config.maxmemory_bytes),
             resident: Resident::default(),
             exceeded: Exceeded::default(),
+            lending: Lending::default(),
             config: ArcSwap::from_pointee(config),
             config_version: AtomicU64::new(1),
             slots: SlotMap::even(cores),

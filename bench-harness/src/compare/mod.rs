@@ -10,6 +10,7 @@ mod format;
 mod html;
 mod interrupt;
 mod load;
+mod markdown;
 mod measure;
 mod proc;
 mod programs;
@@ -50,6 +51,9 @@ pub struct Args {
     /// Write a report with charts, one file that opens without a network.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
+    /// Print hit ratios as tables in Markdown instead.
+    #[arg(long)]
+    markdown: bool,
     /// Where the program of a server is, by the server's name or the program's; else beside this one or on PATH.
     #[arg(long, value_name = "NAME=PATH")]
     program: Vec<String>,
@@ -104,7 +108,7 @@ fn execute(args: Args) -> Result<(), Failure> {
     for path in [&args.json, &args.html].into_iter().flatten() {
         writable(path)?;
     }
-    let (json, html) = (args.json.clone(), args.html.clone());
+    let (json, html, is_markdown) = (args.json.clone(), args.html.clone(), args.markdown);
     let results = match &args.from {
         Some(path) => Results::read(path)?,
         None => match compare(args)? {
@@ -120,7 +124,10 @@ fn execute(args: Args) -> Result<(), Failure> {
     if let Some(path) = &html {
         write(path, &html::page(&results))?;
     }
-    print!("{}", table::render(&results));
+    match is_markdown {
+        true => print!("{}", markdown::hit_ratios(&results)),
+        false => print!("{}", table::render(&results)),
+    }
     Ok(())
 }
 

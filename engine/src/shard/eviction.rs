@@ -279,7 +279,12 @@ impl Shard {
     fn history_of_new(&mut self, hash: u64, bytes: usize) -> AccessClock {
         match &mut self.eviction {
             None => self.clock,
-            Some(eviction) => eviction.inserted(hash, bytes),
+            Some(eviction) => {
+                let bytes = (bytes + NEW_ENTRY_BYTES) as u64;
+                self.came_total.0 += 1;
+                self.came_total.1 += bytes;
+                eviction.inserted(hash, bytes)
+            }
         }
     }
 
@@ -489,6 +494,24 @@ impl Shard {
         self.eviction.as_ref().is_some_and(is_some)
     }
 
+    /// The policy reckons with so many bytes of entries that the shard may hold.
+    pub fn set_eviction_capacity(&mut self, bytes: u64) {
+        if let Some(eviction) = &mut self.eviction {
+            eviction.evictor_mut().set_capacity(bytes);
+        }
+    }
+
+    /// How many entries came while there was a policy, and how many bytes they had.
+    #[inline]
+    pub fn came_total(&self) -> (u64, u64) {
+        self.came_total
+    }
+
+    /// Entries of all databases.
+    pub fn entries_total(&self) -> u64 {
+        self.databases.iter().map(Keyspace::len).sum()
+    }
+
     /// Entries that were evicted.
     pub fn evicted_total(&self) -> u64 {
         self.evicted_total
@@ -600,8 +623,7 @@ impl Eviction {
     }
 
     #[inline(never)]
-    fn inserted(&mut self, hash: u64, bytes: usize) -> AccessClock {
-        let bytes = (bytes + NEW_ENTRY_BYTES) as u64;
+    fn inserted(&mut self, hash: u64, bytes: u64) -> AccessClock {
         self.untended += 1;
         self.evictor_mut().inserted(Identity::of(hash), bytes)
     }

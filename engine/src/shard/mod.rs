@@ -162,6 +162,8 @@ pub struct Shard {
     evicted_total: u64,
     evicted_bytes_total: u64,
     ages: Ages,
+    /// Entries that came while there was a policy, and their bytes.
+    came_total: (u64, u64),
     journal: Journal,
     hand: Hand,
     expired_total: u64,
@@ -212,6 +214,7 @@ impl Shard {
             eviction: None,
             sampled: None,
             sampled_below: 0,
+            came_total: (0, 0),
             evicted_total: 0,
             evicted_bytes_total: 0,
             ages: Ages::default(),

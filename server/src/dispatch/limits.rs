@@ -121,6 +121,9 @@ pub const EVICTED_AT_ONCE: u32 = 4096;
 /// The same at the end of a turn.
 pub const EVICTED_AT_END: u32 = 256;
 
+/// Entries that come before a core tells the others, so that they lend it memory or borrow its own.
+pub const TOLD_AFTER_ENTRIES: u64 = 64;
+
 /// While other cores make room, all together may use more than there is by this part of it. Beyond, no write is accepted, and clients are
 /// closed for what they are owed.
 pub const OVERDRAFT_SHARE: u64 = 128;

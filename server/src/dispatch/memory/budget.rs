@@ -3,7 +3,7 @@
 
 use crate::budget::{self, Lease, Pool};
 use crate::dispatch::limits::{
-    ACKNOWLEDGED_BYTES, LUA_GARBAGE_BYTES, REQUESTS_UNDER_WAY_MAX_BYTES,
+    ACKNOWLEDGED_BYTES, LUA_GARBAGE_BYTES, REQUESTS_UNDER_WAY_MAX_BYTES, TOLD_AFTER_ENTRIES,
 };
 use crate::routing::CoreId;
 
@@ -35,6 +35,10 @@ pub(in crate::dispatch) struct Budget {
     idle_uncounted: u64,
     /// Of what is leased, bytes on their way back to the system, as the pool was last told.
     dying: u64,
+    /// Entries that had come when others were last told of them.
+    told_came: u64,
+    /// The budget that the shard's policy reckons with, as a part of `maxmemory`; zero for none.
+    followed: u64,
     /// A batch is held back: the receiver has yet to take much.
     mail_waits: bool,
 }
@@ -55,6 +59,8 @@ impl Budget {
             overdraft_max: 0,
             idle_uncounted: 0,
             dying: 0,
+            told_came: 0,
+            followed: 0,
             mail_waits: false,
         }
     }
@@ -85,7 +91,6 @@ impl Budget {
     }
 
     /// Bytes leased.
-    #[cfg(test)]
     pub(in crate::dispatch) fn leased(&self) -> u64 {
         self.lease.bytes()
     }
@@ -137,6 +142,7 @@ impl Budget {
         self.is_limited = maxmemory_bytes > 0;
         self.overdraft_max = budget::overdraft_bytes(maxmemory_bytes);
         self.idle_uncounted = budget::idle_uncounted_bytes(maxmemory_bytes, cores);
+        self.followed = 0;
     }
 
     /// Of what is leased so many bytes are on their way back to the system.
@@ -158,6 +164,27 @@ impl Budget {
     #[inline]
     pub(in crate::dispatch) fn overdraft_max(&self) -> u64 {
         self.overdraft_max
+    }
+
+    /// Most room to hold ahead.
+    pub(in crate::dispatch) fn room_max(&self) -> u64 {
+        self.room_max
+    }
+
+    /// So many entries have come so far. Whether it is time to tell others.
+    #[inline]
+    pub(in crate::dispatch) fn is_time_to_tell(&mut self, came: u64) -> bool {
+        let is_time = came.wrapping_sub(self.told_came) >= TOLD_AFTER_ENTRIES;
+        if is_time {
+            self.told_came = came;
+        }
+        is_time
+    }
+
+    /// The core's budget is this part of `maxmemory`. Whether it was another.
+    #[inline]
+    pub(in crate::dispatch) fn follow(&mut self, budget: u64) -> bool {
+        std::mem::replace(&mut self.followed, budget) != budget
     }
 
     /// The next run of commands leases anew.

@@ -123,6 +123,30 @@ fn a_core_that_has_nothing_to_evict_has_the_others_make_room() {
 }
 
 #[test]
+fn a_core_that_misses_more_than_another_comes_to_hold_more() {
+    let mut server = under("allkeys-adaptive", 2);
+    let (one, other) = (server.connect(0), server.connect(1));
+    let fill = |server: &mut Server, client, core, numbers: std::ops::Range<usize>| {
+        for number in numbers {
+            let key = key_on(core, 2, &format!("k{number}"));
+            assert_eq!(server.send_alone(client, &set(&key, 100)), "+OK\r\n");
+        }
+    };
+    fill(&mut server, one, 0, 0..20_000);
+    let shares = |server: &Server| server.cores.iter().map(|core| core.used_bytes()).collect();
+    let before: Vec<u64> = shares(&server);
+    assert!(before[0] > 4 * before[1], "{before:?}");
+    // What the first has is used now and then, and never missed.
+    for round in 0..40 {
+        fill(&mut server, other, 1, 1000 * round..1000 * (round + 1));
+        fill(&mut server, one, 0, 19_990..20_000);
+        assert!(used_bytes(&server) <= bound(2));
+    }
+    let after: Vec<u64> = shares(&server);
+    assert!(after[1] > after[0], "{before:?} {after:?}");
+}
+
+#[test]
 fn an_evicted_key_is_told_to_subscribers_and_to_who_has_read_it() {
     let mut server = under("allkeys-random", 2);
     let (writer, reader, listener) = (server.connect(0), server.connect(1), server.connect(1));

@@ -13,6 +13,7 @@ use std::sync::atomic::Ordering;
 
 use larder_engine::Evicted;
 
+use super::ceiling::Standing;
 use crate::command::CoreCall;
 use crate::dispatch::core::Core;
 use crate::dispatch::limits::{EVICTED_AT_END, EVICTED_AT_ONCE, TEND_BUDGET, TIGHTENED_AT_ONCE};
@@ -31,15 +32,29 @@ impl Core {
     /// Makes room for so many bytes: gives back what is idle, and evicts, until there is, or nothing may go, or so many have gone as may at
     /// once. Whether there is. Whoever is to hear of what goes does so behind the next command, or at the turn's end: a session may be
     /// in hand.
-    #[cold]
     pub(super) fn make_room(&mut self, need: u64, most: u32) -> bool {
+        let overdraft = (self.budget.overdraft_max(), self.overdraft_at_most());
+        let suffices = |standing: Standing, at_once: bool| {
+            let overdraft = if at_once { overdraft.0 } else { overdraft.1 };
+            standing.suffices(need, overdraft)
+        };
+        self.make(need, most, suffices)
+    }
+
+    /// The same for other cores, for which what is idle here is none.
+    pub(super) fn make_free(&mut self, need: u64, most: u32) -> bool {
+        self.make(need, most, |standing, _| standing.has_free(need))
+    }
+
+    /// `suffices`: whether there is enough, at once or, if no more can be done, at the least.
+    #[cold]
+    fn make(&mut self, need: u64, most: u32, suffices: impl Fn(Standing, bool) -> bool) -> bool {
         let mut evicts = self.may_evict();
         let before = self.state.shard.journal().set_moment(None);
-        let overdraft_max = self.budget.overdraft_max();
         let (mut steps, mut tightened) = (0, 0);
         let has_room = loop {
             let standing = self.standing();
-            if standing.suffices(need, overdraft_max) {
+            if suffices(standing, true) {
                 break true;
             }
             // More of it is idle than is missing: it only has to be given back.
@@ -49,11 +64,11 @@ impl Core {
                     continue;
                 }
                 if !evicts {
-                    break standing.suffices(need, self.overdraft_at_most());
+                    break suffices(standing, false);
                 }
             }
             if !evicts || steps >= most || tightened >= TIGHTENED_AT_ONCE {
-                break standing.suffices(need, self.overdraft_at_most());
+                break suffices(standing, false);
             }
             let (short, locks) = (standing.short_of(need), &self.locks);
             let shard = &mut self.state.shard;
@@ -80,10 +95,25 @@ impl Core {
         let gauges = self.state.shared.gauges(self.state.id);
         let evictable = self.state.shard.evictable_bytes();
         gauges.evictable_bytes.store(evictable, Ordering::Relaxed);
-        if self.state.shared.memory.free_bytes() >= 0 {
+        let is_overdrawn = self.state.shared.memory.free_bytes() < 0;
+        if !is_overdrawn && !self.state.shard.evicts() {
             return false;
         }
-        self.make_room_at_end()
+        let sequence = self.state.shard.journal().sequence();
+        let goes_on = is_overdrawn && !self.make_room_at_end()
+            || self.state.shard.evicts() && self.keep_to_budget();
+        if self.state.shard.journal().sequence() != sequence {
+            self.act_on_notes(None, None);
+            // Some wait for a key to go, and hear of it now: no command comes behind.
+            if self.state.shard.awaited().has_written() {
+                self.serve_written();
+                self.run_granted();
+            }
+        }
+        if is_overdrawn {
+            self.look_at_owed();
+        }
+        goes_on && self.may_evict() && self.state.shard.has_evictable()
     }
 
     #[cold]
@@ -93,15 +123,7 @@ impl Core {
             true => EVICTED_AT_ONCE,
             false => EVICTED_AT_END,
         };
-        let has_room = self.make_room(0, most);
-        self.act_on_notes(None, None);
-        // Some wait for a key to go, and hear of it now: no command comes behind.
-        if self.state.shard.awaited().has_written() {
-            self.serve_written();
-            self.run_granted();
-        }
-        self.look_at_owed();
-        !has_room && self.may_evict() && self.state.shard.has_evictable()
+        self.make_room(0, most)
     }
 
     /// Whether other cores have entries that may go, as many as there is used too much: they take a turn, and evict at its end.
@@ -125,4 +147,4 @@ impl Core {
 }
 
 /// At the end of a turn a core evicts by itself.
-fn take_a_turn(_: &mut CoreCall<'_>) {}
+pub(super) fn take_a_turn(_: &mut CoreCall<'_>) {}

@@ -5,3 +5,4 @@ mod ceiling;
 pub(in crate::dispatch::core) mod clients;
 mod evicting;
 pub(in crate::dispatch::core) mod leasing;
+mod lending;

@@ -1,0 +1,94 @@
+//! Memory lent from core to core: who is beyond its budget evicts before others have to.
+//!
+//! ```text
+//!  little is free, and so many entries have come ──▶ told ──▶ budgets anew ──▶ who is beyond its own takes a turn
+//!  the end of a turn, beyond the budget, little is free ──▶ some go, so that others find room
+//! ```
+//! How budgets come about is in [`crate::budget::lending`]. Without them whoever comes to write would evict its own entries, and each
+//! core would keep for ever what it had taken when memory was short for the first time.
+
+use std::sync::atomic::Ordering;
+
+use super::evicting::take_a_turn;
+use crate::budget::lending::{Told, WHOLE};
+use crate::dispatch::core::Core;
+use crate::dispatch::limits::EVICTED_AT_END;
+use crate::routing::CoreId;
+
+impl Core {
+    /// At the end of a turn: if little is free and this core is beyond its budget, some of its entries go. Whether more should.
+    #[inline]
+    pub(super) fn keep_to_budget(&mut self) -> bool {
+        if self.state.shared.cores() < 2 {
+            return false;
+        }
+        let wanted = self.budget.room_max();
+        let is_short = self.state.shared.memory.free_bytes() < wanted.cast_signed();
+        let (came, _) = self.state.shard.came_total();
+        if self.budget.is_time_to_tell(came) {
+            self.tell_what_came();
+            if is_short {
+                self.lend();
+            }
+        }
+        // As much more is no reason to act as a core may hold ahead.
+        is_short
+            && self.follow_budget() < self.budget.leased().saturating_sub(wanted)
+            && !self.make_free(wanted, EVICTED_AT_END)
+    }
+
+    /// The core's budget, which its policy reckons with; without one it may hold anything.
+    fn follow_budget(&mut self) -> u64 {
+        let gauges = self.state.shared.gauges(self.state.id);
+        let budget = gauges.budget.load(Ordering::Relaxed);
+        if budget == 0 {
+            return u64::MAX;
+        }
+        let bytes = bytes_of(budget, self.state.config.maxmemory_bytes);
+        if self.budget.follow(budget) {
+            self.state.shard.set_eviction_capacity(bytes);
+        }
+        bytes
+    }
+
+    /// Tells the other cores what has come, and what there is.
+    #[cold]
+    fn tell_what_came(&mut self) {
+        let (came, came_bytes) = self.state.shard.came_total();
+        let told = Told {
+            came,
+            came_bytes,
+            entries: self.state.shard.entries_total(),
+            leased_bytes: self.budget.leased(),
+        };
+        self.state.shared.gauges(self.state.id).tell(&told);
+    }
+
+    /// Finds the budgets of all cores anew, if that is due. Who is beyond its own takes a turn.
+    #[cold]
+    fn lend(&mut self) {
+        let shared = &self.state.shared;
+        let cores = || (0..shared.cores()).map(CoreId);
+        let told: Vec<Told> = cores().map(|core| shared.gauges(core).told()).collect();
+        let maxmemory_bytes = self.state.config.maxmemory_bytes;
+        let Some(budgets) = shared.lending.settle(&told, maxmemory_bytes) else {
+            return;
+        };
+        let mut beyond = Vec::new();
+        for ((core, budget), told) in cores().zip(budgets).zip(told) {
+            shared.gauges(core).budget.store(budget, Ordering::Relaxed);
+            if core != self.state.id && told.leased_bytes > bytes_of(budget, maxmemory_bytes) {
+                beyond.push(core);
+            }
+        }
+        for core in beyond {
+            self.tell(core, take_a_turn, &[]);
+        }
+    }
+}
+
+/// Bytes of a budget.
+fn bytes_of(budget: u64, maxmemory_bytes: u64) -> u64 {
+    let bytes = u128::from(maxmemory_bytes) * u128::from(budget) / u128::from(WHOLE);
+    u64::try_from(bytes).unwrap_or(u64::MAX)
+}
