@@ -50,6 +50,7 @@ pub use journal::{
 pub use key::{Key, KeyHasher};
 pub use keyspace::{ContentsId, KeyAhead};
 pub use list::End;
+pub use memory::LazyObjects;
 pub use raw::Buffer;
 pub use shard::{
     Access, BeforeChange, DeadlineStats, Entries, Evicted, EvictionOptions, ExpireStats, Fate,

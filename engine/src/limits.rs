@@ -74,6 +74,9 @@ pub const PACKED_SORTED_SET_MAX_MEMBERS: usize = 512;
 /// Blocks of a removed collection that one slice frees, but for what the elements of the last node have elsewhere.
 pub const FREED_AT_ONCE_BLOCKS: u32 = 128;
 
+/// A collection that is removed with more elements than this is told of as freed lazily, as in Redis (`LAZYFREE_THRESHOLD`).
+pub const FREED_LAZILY_ELEMENTS: u64 = 64;
+
 /// Bytes given back to the system that end such a slice: the kernel takes its time for each page.
 pub const GIVEN_BACK_AT_ONCE_BYTES: u64 = 1 << 20;
 

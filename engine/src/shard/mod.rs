@@ -176,6 +176,8 @@ pub struct Shard {
     /// Whether nothing that only reads may remove an entry.
     expiry_is_held: bool,
     graveyard: Option<Box<Graveyard>>,
+    /// Objects freed with flushed databases, and collections freed in memory that is gone.
+    freed_objects: u64,
     compactor: Compactor,
     thresholds: Thresholds,
     /// Whether anybody is told before a change: the undo log is open, or there are subscribers.
@@ -221,6 +223,7 @@ impl Shard {
             expired_fields_total: 0,
             expiry_is_held: false,
             graveyard: None,
+            freed_objects: 0,
             compactor: Compactor::default(),
             thresholds: Thresholds::default(),
             is_told_before: false,

@@ -8,7 +8,7 @@ use super::Shard;
 use crate::DbIndex;
 use crate::journal::Effect;
 use crate::keyspace::{ContentsId, Keyspace};
-use crate::memory::Memory;
+use crate::memory::{LazyObjects, Memory};
 
 /// A database of up to this many entries is freed at once when it is flushed.
 const FREE_AT_ONCE_ENTRIES: u64 = 256;
@@ -22,7 +22,14 @@ pub(super) struct Graveyard {
     tables: Vec<Keyspace>,
     /// Those whose entries went with a retired arena.
     hollow_tables: Vec<Keyspace>,
-    retired: Vec<Memory>,
+    retired: Vec<Retired>,
+}
+
+/// Memory replaced as a whole.
+struct Retired {
+    memory: Memory,
+    /// What went with it.
+    objects: u64,
 }
 
 impl Graveyard {
@@ -30,8 +37,15 @@ impl Graveyard {
     pub(super) fn retired_bytes(&self) -> u64 {
         self.retired
             .iter()
-            .map(|memory| memory.held_bytes() + memory.table_bytes())
+            .map(|retired| retired.memory.held_bytes() + retired.memory.table_bytes())
             .sum()
+    }
+
+    /// Entries not yet freed, and collections in memory replaced as a whole.
+    fn objects(&self) -> u64 {
+        let entries: u64 = self.tables.iter().map(Keyspace::len).sum();
+        let retired: u64 = self.retired.iter().map(|retired| retired.objects).sum();
+        entries + retired
     }
 
     /// Bytes of the lists of keyspaces not yet freed.
@@ -104,10 +118,23 @@ impl Shard {
         tables.push(table);
         let is_there = |graveyard: &Graveyard| graveyard.tables.len() > waiting;
         if entries <= FREE_AT_ONCE_ENTRIES {
+            let freed = self.freed_objects;
             // The last that came is freed first.
             while self.graveyard.as_deref().is_some_and(is_there) {
                 self.free_node();
             }
+            self.freed_objects = freed;
+        }
+    }
+
+    /// Collections of many elements that were removed, and entries of flushed databases, which are freed behind the command that
+    /// removed them: how many have yet to be, and how many have been. An entry that is such a collection is one object.
+    pub fn lazy_objects(&self) -> LazyObjects {
+        let LazyObjects { pending, freed } = self.memory.lazy_objects();
+        let buried = self.graveyard.as_deref().map_or(0, Graveyard::objects);
+        LazyObjects {
+            pending: pending + buried,
+            freed: freed + self.freed_objects,
         }
     }
 
@@ -185,7 +212,11 @@ impl Shard {
     pub(super) fn free_node(&mut self) -> Option<u32> {
         let graveyard = self.graveyard.as_mut()?;
         while let Some(table) = graveyard.tables.last_mut() {
+            let before = self.memory.lazy_objects().pending;
             if let Some(entries) = table.dismantle(&mut self.memory) {
+                // Those that are collections of many elements are freed later.
+                let later = self.memory.lazy_objects().pending - before;
+                self.freed_objects += u64::from(entries) - later;
                 return Some(entries + 1);
             }
             graveyard.tables.pop();
@@ -203,9 +234,10 @@ impl Shard {
         };
         if graveyard.hollow_tables.pop().is_some() {
             // Its lists are short: four bytes for 512 nodes, and the agenda's pages.
-        } else if let Some(memory) = graveyard.retired.last_mut()
-            && !memory.release_some()
+        } else if let Some(retired) = graveyard.retired.last_mut()
+            && !retired.memory.release_some()
         {
+            self.freed_objects += retired.objects;
             graveyard.retired.pop();
         }
         if graveyard.is_empty() {
@@ -218,13 +250,19 @@ impl Shard {
     /// freed one by one instead.
     fn retire_memory(&mut self) {
         if let Ok(memory) = Memory::new(self.memory_ceiling_bytes) {
-            let retired = std::mem::replace(&mut self.memory, memory);
+            let memory = std::mem::replace(&mut self.memory, memory);
+            let LazyObjects { pending, freed } = memory.lazy_objects();
+            self.freed_objects += freed;
             let Graveyard {
                 tables,
                 hollow_tables,
-                retired: memories,
+                retired,
             } = &mut **self.graveyard.get_or_insert_default();
-            memories.push(retired);
+            let entries: u64 = tables.iter().map(Keyspace::len).sum();
+            retired.push(Retired {
+                memory,
+                objects: pending + entries,
+            });
             hollow_tables.append(tables);
             for keyspace in &mut self.databases {
                 self.list_bytes -= keyspace.list_bytes();

@@ -73,6 +73,8 @@ pub struct Stats {
     pub evicted_before: u64,
     /// Entries the shard had expired when the counters were last reset.
     pub expired_before: u64,
+    /// Objects the shard had freed lazily, likewise.
+    pub lazyfreed_before: u64,
     /// Fields of hashes, likewise.
     pub expired_fields_before: u64,
     /// Time that steps of the expiry hand took.

@@ -126,11 +126,13 @@ fn help(call: &mut SessionCall<'_>) -> CommandResult {
 fn reset_each(call: &mut CoreCall<'_>) {
     let evicted = call.core.shard.evicted_total();
     let expired = call.core.shard.expired_total();
+    let lazyfreed = call.core.shard.lazy_objects().freed;
     let expired_fields = call.core.shard.expired_fields_total();
     call.core.timing.count_so_far(&mut call.core.stats);
     call.core.stats.reset();
     call.core.stats.evicted_before = evicted;
     call.core.stats.expired_before = expired;
+    call.core.stats.lazyfreed_before = lazyfreed;
     call.core.stats.expired_fields_before = expired_fields;
     call.core.observed.slot_costs.reset();
 }

@@ -36,7 +36,7 @@ macro_rules! sums {
 sums! {
     blocked, timed_waits, awaited_keys, monitors, subscribers, tracking, tracked_keys, tracked_readings,
     connections, rejected_connections, commands, received_bytes, sent_bytes, hits, misses, hops, copy_reads, copied_keys, copy_bytes, transactions,
-    error_replies, output_limit_closes, query_limit_closes, evicted_clients, held_back_clients, reads, writes, evicted, expired, expired_fields, expiry_nanos, expiry_steps_cut_short, changes,
+    error_replies, output_limit_closes, query_limit_closes, evicted_clients, held_back_clients, reads, writes, evicted, expired, expired_fields, lazy_pending, lazy_freed, expiry_nanos, expiry_steps_cut_short, changes,
     commands_per_sec, received_per_sec, sent_per_sec,
 }
 
@@ -212,6 +212,7 @@ pub(super) fn write(call: &mut CoreCall<'_>, details: Details) {
     let stats = &core.stats;
     let awaited_keys = core.shard.awaited().len() as u64;
     let copied_keys = core.shard.copied().len() as u64;
+    let lazy = core.shard.lazy_objects();
     let sessions = core.sessions.iter().chain(call.asking.as_deref());
     let (mut blocked, mut timed_waits) = (0, 0);
     let (mut subscribers, mut tracking) = (0, 0);
@@ -264,6 +265,8 @@ pub(super) fn write(call: &mut CoreCall<'_>, details: Details) {
             .shard
             .expired_fields_total()
             .saturating_sub(stats.expired_fields_before),
+        lazy_pending: lazy.pending,
+        lazy_freed: lazy.freed.saturating_sub(stats.lazyfreed_before),
         expiry_nanos: stats.expiry_nanos,
         expiry_steps_cut_short: stats.expiry_steps_cut_short,
         changes: core.shard.journal().changes(),

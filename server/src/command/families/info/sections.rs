@@ -280,14 +280,9 @@ fn memory(report: &Report, fields: &mut Fields<'_>) {
     fields.add("mem_clients_normal", held.sessions);
     fields.add_all(0, &["mem_cluster_links", "mem_aof_buffer"]);
     fields.add("mem_allocator", "larder-arena");
-    fields.add_all(
-        0,
-        &[
-            "active_defrag_running",
-            "lazyfree_pending_objects",
-            "lazyfreed_objects",
-        ],
-    );
+    fields.add("active_defrag_running", 0);
+    fields.add("lazyfree_pending_objects", report.sums.lazy_pending);
+    fields.add("lazyfreed_objects", report.sums.lazy_freed);
     fields.add("larder_payload_bytes", held.payload);
     fields.add("larder_table_bytes", held.tables);
     fields.add("larder_between_cores_bytes", held.between_cores);
