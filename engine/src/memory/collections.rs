@@ -312,6 +312,11 @@ impl Collections {
         is_done
     }
 
+    /// Whether something was cut off a collection that has yet to be freed.
+    pub(crate) fn has_some_to_reclaim(&self, owner: Owner) -> bool {
+        self.root(owner).structure.has_some_to_reclaim()
+    }
+
     /// Lets go of some roots, of memory nobody reads any more; whether there were any.
     pub(crate) fn drop_some(&mut self) -> bool {
         self.dying.clear();

@@ -8,6 +8,7 @@
 //! Without a policy the history is the time of the last use, as Redis's `lru` has it.
 
 use super::Shard;
+use super::quotas::Guard;
 use crate::entry::EntryRef;
 use crate::evict::{
     Candidate, Choice, Entries, Evictor, Identity, Lfu, Policy, PolicyName, Scope, Use,
@@ -78,9 +79,17 @@ struct View<'a, S> {
     scope: Scope,
     /// Of whose keys' hashes the entries stay.
     stays: S,
+    /// Whose entries stay besides.
+    guard: Option<&'a Guard>,
 }
 
 impl<S: Fn(u64) -> bool> View<'_, S> {
+    /// Whether an entry may not go, whatever it is worth.
+    fn is_kept(&self, hash: u64, entry: Entry) -> bool {
+        let guards = |guard: &&Guard| guard.has(self.memory.key_of(entry));
+        (self.stays)(hash) || self.guard.as_ref().is_some_and(guards)
+    }
+
     fn candidate(&self, entry: Entry) -> (u64, Candidate) {
         let view = self.memory.view(entry);
         let hash = self.hasher.hash(view.key());
@@ -96,7 +105,7 @@ impl<S: Fn(u64) -> bool> View<'_, S> {
                 let hash = self.hasher.hash(self.memory.key_of(entry));
                 if Identity::of(hash) == identity && !may_go {
                     found = Some((DbIndex(db as u16), hash, entry));
-                    may_go = self.is_in_scope(entry) && !(self.stays)(hash);
+                    may_go = self.is_in_scope(entry) && !self.is_kept(hash, entry);
                 }
             });
         }
@@ -157,7 +166,7 @@ impl<S: Fn(u64) -> bool> Entries for View<'_, S> {
             keyspace.neighbours(self.memory, drawn, wanted, |entry| {
                 let (hash, candidate) = self.candidate(entry);
                 let is_in_scope = scope == Scope::AllKeys || candidate.deadline.is_some();
-                let is_taken = is_in_scope && !(self.stays)(hash);
+                let is_taken = is_in_scope && !self.is_kept(hash, entry);
                 if is_taken {
                     left -= 1;
                     show(&candidate);
@@ -200,6 +209,7 @@ impl Shard {
                 })
             });
         }
+        self.follow_scope();
         if let (Some(options), Some(eviction)) = (options, &mut self.eviction) {
             eviction.evictor.set_samples(options.samples);
             eviction.evictor.set_lfu(options.lfu);
@@ -331,9 +341,13 @@ impl Shard {
     /// stay. What has reached its deadline goes as expired.
     pub fn evict(&mut self, stays: impl Fn(u64) -> bool) -> Evicted {
         let bytes = self.memory().entry_bytes;
+        self.settle_quotas();
         let Some(eviction) = &mut self.eviction else {
             return Evicted::Nothing;
         };
+        let len_of = len_in(eviction.scope);
+        let may_go = self.databases.iter().map(len_of).sum();
+        let quotas = self.quotas.as_deref();
         let mut view = View {
             databases: &self.databases,
             memory: &mut self.memory,
@@ -341,6 +355,7 @@ impl Shard {
             bytes,
             scope: eviction.scope,
             stays: &stays,
+            guard: quotas.and_then(|quotas| quotas.guard(may_go)),
         };
         let identity = match eviction.evictor.victim(&mut view, eviction.scope) {
             Choice::Victim(identity) => identity,
@@ -350,14 +365,19 @@ impl Shard {
         let Some((db, hash, entry)) = view.entry(identity) else {
             return Evicted::Later;
         };
-        if stays(hash) || !view.is_in_scope(entry) {
+        if view.is_kept(hash, entry) || !view.is_in_scope(entry) {
             // It comes up again.
             eviction.show(&mut self.memory, hash, entry);
             return Evicted::Later;
         }
+        self.evict_entry(db, hash, entry);
+        Evicted::Entry
+    }
+
+    /// An entry goes to make room; as expired, if it has reached its deadline.
+    pub(super) fn evict_entry(&mut self, db: DbIndex, hash: u64, entry: Entry) {
         if self.memory.has_ended(entry, self.now) {
-            self.expire(db, hash, entry);
-            return Evicted::Entry;
+            return self.expire(db, hash, entry);
         }
         let key = self.memory.key_of(entry);
         self.journal
@@ -365,7 +385,29 @@ impl Shard {
         self.journal.tell(db, key, Event::Evicted);
         self.evicted_total += 1;
         self.delete(db, hash, entry);
-        Evicted::Entry
+    }
+
+    /// Of which entries some may go, if any may.
+    pub(super) fn eviction_scope(&self) -> Option<Scope> {
+        self.eviction.as_ref().map(|eviction| eviction.scope)
+    }
+
+    /// Where an entry stands among others that are drawn: the lowest goes first.
+    pub(super) fn rank_of(&self, hash: u64, entry: Entry) -> i64 {
+        let eviction = self.eviction.as_ref();
+        eviction.map_or(0, |eviction| {
+            let shown = candidate(hash, &self.memory.view(entry));
+            eviction.evictor.rank(&shown)
+        })
+    }
+
+    /// An entry was drawn for a victim, and another went.
+    pub(super) fn spare(&mut self, hash: u64, entry: Entry) {
+        if let Some(eviction) = &mut self.eviction {
+            let shown = candidate(hash, &self.memory.view(entry));
+            let spared = eviction.evictor.spared(&shown);
+            self.memory.set_access_of(entry, spared);
+        }
     }
 
     /// Whether it evicts at all.
@@ -416,6 +458,7 @@ impl Shard {
                     bytes,
                     scope: eviction.scope,
                     stays: |_| false,
+                    guard: None,
                 };
                 eviction.evictor.tend(&mut view);
                 true

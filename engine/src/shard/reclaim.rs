@@ -65,9 +65,11 @@ impl Shard {
         if self.is_told_before {
             self.before_flush(db);
         }
+        self.forget_quotas_of(db);
         self.ahead.forget();
         let empty = Keyspace::new(self.new_contents());
         let flushed = std::mem::replace(&mut self.databases[usize::from(db.0)], empty);
+        self.begin_shares_of(db);
         self.list_bytes -= flushed.list_bytes();
         self.kept_bytes -= flushed.kept_bytes();
         let removed = flushed.len();
@@ -112,6 +114,7 @@ impl Shard {
 
     /// Frees the entries of a keyspace that is in use no more, at once if they are few. Others that are being freed go on waiting.
     pub(super) fn bury_table(&mut self, table: Keyspace) {
+        self.bury_shares(table.id());
         let entries = table.len();
         let tables = &mut self.graveyard.get_or_insert_default().tables;
         let waiting = tables.len();
@@ -186,7 +189,10 @@ impl Shard {
     /// Whether there may be something to do.
     #[inline(always)]
     fn has_to_tend(&mut self) -> bool {
-        self.graveyard.is_some() || self.has_to_tend_eviction() || self.memory.has_to_tend()
+        self.graveyard.is_some()
+            || self.has_to_tend_eviction()
+            || self.has_to_tend_quotas()
+            || self.memory.has_to_tend()
     }
 
     fn tend_some(&mut self, budget: u32) -> bool {
@@ -196,7 +202,7 @@ impl Shard {
                 ENTRIES_PER_RELEASE
             } else if let Some(freed) = self.free_node() {
                 freed
-            } else if self.release_some() || self.tend_eviction() {
+            } else if self.release_some() || self.tend_eviction() || self.tend_quotas() {
                 ENTRIES_PER_RELEASE
             } else if self.undo.is_open || self.undos_aside > 0 {
                 return false;

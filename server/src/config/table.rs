@@ -35,6 +35,7 @@ pub static DIRECTIVES: &[Directive] = &[
     )
     .at_start(),
     Directive::yes_no("hot-key-copies", "no"),
+    Directive::new("larder-quota", Kind::Quotas, ""),
     // Network.
     Directive::yes_no("protected-mode", "yes"),
     Directive::text("unixsocket", "").never(),

@@ -41,6 +41,7 @@ pub(super) const OBEYED: &[&str] = &[
     "core-endpoints",
     "io-backend",
     "hot-key-copies",
+    "larder-quota",
     // Network.
     "bind",
     "port",

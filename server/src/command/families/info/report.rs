@@ -1,12 +1,15 @@
 //! What `INFO` needs of each core, its way to the core that was asked, and the sum.
 
-use larder_engine::DbIndex;
+use std::fmt::Write;
+
+use larder_engine::{DbIndex, UnixMillis};
 
 use crate::command::families::larder::HotKeyReport;
 use crate::command::families::memory::Held;
 use crate::command::{CommandTable, CoreCall};
 use crate::config::Config;
 use crate::observe::{CommandStats, Durations, ErrorCounts, PartReader, PartWriter, Stats};
+use crate::resp::parser::words;
 use crate::routing::CoreId;
 use crate::shared::Shared;
 use crate::topics::Topic;
@@ -106,7 +109,7 @@ macro_rules! facts {
     };
 }
 
-facts! { run_id, port, core_ports, backend, cores, config_file, hz, maxclients, policy, percentiles }
+facts! { run_id, port, core_ports, backend, cores, config_file, hz, maxclients, policy, percentiles, quotas }
 
 /// Keys of one database.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -343,6 +346,7 @@ fn facts(config: &Config, shared: &Shared, now_ms: i64) -> Facts {
         hz: config.hz.to_string(),
         maxclients: config.maxclients.to_string(),
         policy: config.maxmemory_policy.name().to_owned(),
+        quotas: quotas(config, UnixMillis(now_ms)),
         percentiles: percentiles.collect::<Vec<_>>().join(" "),
         now_ms,
         started_ms: shared.started_unix_ms,
@@ -357,6 +361,20 @@ fn facts(config: &Config, shared: &Shared, now_ms: i64) -> Facts {
         functions: libraries.functions() as u64,
         library_bytes: libraries.used_bytes() as u64,
     }
+}
+
+/// A line for each quota.
+fn quotas(config: &Config, now: UnixMillis) -> String {
+    let mut text = String::new();
+    for (id, quota) in config.quotas().iter() {
+        let shown = words::quote(quota.prefix.as_bytes());
+        write!(text, "quota{}:prefix={shown}", id.0).expect("writing to memory");
+        for (name, value) in quota.figures(now) {
+            write!(text, ",{name}={value}").expect("writing to memory");
+        }
+        text.push_str("\r\n");
+    }
+    text
 }
 
 impl Report {

@@ -24,12 +24,13 @@ pub(super) enum Section {
     Latencystats,
     Hotkeys,
     Cluster,
+    Quotas,
     Keyspace,
 }
 
 impl Section {
     /// All, in the order they are written in.
-    pub(super) const ALL: [Self; 14] = [
+    pub(super) const ALL: [Self; 15] = [
         Self::Server,
         Self::Clients,
         Self::Memory,
@@ -43,6 +44,7 @@ impl Section {
         Self::Latencystats,
         Self::Hotkeys,
         Self::Cluster,
+        Self::Quotas,
         Self::Keyspace,
     ];
 
@@ -61,6 +63,7 @@ impl Section {
             Self::Latencystats => "latencystats",
             Self::Hotkeys => "hotkeys",
             Self::Cluster => "cluster",
+            Self::Quotas => "quotas",
             Self::Keyspace => "keyspace",
         }
     }
@@ -92,8 +95,17 @@ impl Section {
                 fields.title("Cluster");
                 fields.add("cluster_enabled", u8::from(report.facts.is_cluster()));
             }
+            Self::Quotas => quotas(report, &mut fields),
             Self::Keyspace => keyspace(report, &mut fields),
         }
+    }
+}
+
+/// Without quotas there is no such section.
+fn quotas(report: &Report, fields: &mut Fields<'_>) {
+    if !report.facts.quotas.is_empty() {
+        fields.title("Quotas");
+        fields.0.push_str(&report.facts.quotas);
     }
 }
 

@@ -1,6 +1,7 @@
 //! `LARDER`: what concerns Larder's cores, and has no counterpart in Redis.
 
 mod hotkeys;
+mod quota;
 pub(crate) mod rebalance;
 
 use crate::command::{CommandSpec, Flags, Group, Run, SessionCall};
@@ -35,6 +36,7 @@ static SUBCOMMANDS: &[CommandSpec] = &[
         ..CommandSpec::BASE
     },
     hotkeys::SPEC,
+    quota::SPEC,
     rebalance::SPEC,
 ];
 
@@ -43,6 +45,16 @@ const HELP: &[&str] = &[
     "HOTKEYS [COUNT <count>] [RESET]",
     "    Return the most used keys of the last seconds, the most used first (default: 10).",
     "    RESET begins to count anew behind it.",
+    "QUOTA <prefix> <bytes> <ops>",
+    "    Limit the memory of keys of a prefix, and the commands a second on them (0: no limit).",
+    "QUOTA SET <prefix> [BYTES <bytes>] [OPS <ops>]",
+    "    Set one limit, or both.",
+    "QUOTA GET <prefix>",
+    "    Return a quota, and what is used of it.",
+    "QUOTA DEL <prefix> [<prefix> ...]",
+    "    Take quotas away. Return how many there were.",
+    "QUOTA LIST",
+    "    Return all quotas.",
     "REBALANCE",
     "    Move slots from the cores that have most to do to the others.",
     "REBALANCE EVEN",
