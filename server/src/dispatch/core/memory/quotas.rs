@@ -7,7 +7,7 @@
 //!        └── no: this core's entries of the prefix go, but what the command writes to, until they are ── none left ─┐
 //!                   others have some: it runs, and they let as much go at the end of their turns ◀──────────────────┤
 //!                                                                                  -OOM, if nobody has ◀────────────┘
-//!  the end of a turn     what has come beyond all the same goes, whoever wrote it
+//!  the end of a turn     what has come beyond all the same goes, whoever wrote it, on cores that have their part of the quota
 //! ```
 //! What is weighed is what `maxmemory` weighs: commands that may use more memory, with the bytes of their arguments. A command on several
 //! cores is weighed where it begins. What a command makes of less (`SETRANGE`, `COPY`, `RENAME` into the prefix, a script, an `EXEC`) is not
@@ -140,12 +140,17 @@ impl Core {
         if !self.may_evict() || elsewhere < beyond {
             return false;
         }
+        self.have_others_evict();
+        true
+    }
+
+    /// Has the other cores take a turn, at the end of which they evict what is beyond.
+    fn have_others_evict(&mut self) {
         let here = self.state.id;
         let others = (0..self.state.shared.cores()).map(CoreId);
         for core in others.filter(|&core| core != here) {
             self.tell(core, take_a_turn, &[]);
         }
-        true
     }
 
     /// Evicts of a quota until no more than so many bytes of it are left on all cores, or nothing may go, or so many steps are done. Whether
@@ -227,8 +232,15 @@ impl Core {
             .collect();
         let mut goes_on = false;
         for id in beyond {
-            let has_some = self.quotas.told(id) > 0 && self.may_evict();
-            if has_some && !self.evict_of_quota(id, quotas.get(id).bytes, &[], EVICTED_AT_END) {
+            if !self.may_evict() {
+                continue;
+            }
+            // Who has least of it leaves it to the others.
+            let (quota, cores) = (quotas.get(id), self.state.shared.cores());
+            let has_its_part = self.quotas.told(id) * u64::from(cores) >= quota.used_bytes();
+            if !has_its_part {
+                self.have_others_evict();
+            } else if !self.evict_of_quota(id, quota.bytes, &[], EVICTED_AT_END) {
                 goes_on |= self.state.shard.has_evictable_of(id);
             }
         }
