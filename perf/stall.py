@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How long do other clients wait while one works on large values?
 
-    perf/stall.py [--bytes N] [--times N] [--do set|move|read|dump|look|sorted|stream] PORT...
+    perf/stall.py [--bytes N] [--times N] [--do set|move|read|dump|look|sorted|stream|free] PORT...
 
 Two clients, each a connection and a process of its own, send a small command without a pause; meanwhile a third works on
 values of N bytes.
@@ -22,6 +22,9 @@ sorted: it pops, removes and finds members of sorted sets of N bytes in members 
 
 stream: of a stream of N bytes in entries of 16, all of which a consumer has, it deletes a quarter by their ids, then the consumer, and
        trims what is left. The others as before.
+
+free:   it has a collection of each type, of N bytes in elements of 16, go: removed, and expired; then it flushes N / 16 keys, alone and
+        beside another database. The others as before.
 
 For each port: the longest and the 99.9th percentile wait of each of the two clients, in milliseconds, by what the third
 was doing, `nothing` among it; and the seconds that took.
@@ -256,6 +259,41 @@ def stream(times, value):
         yield "DEL", command("DEL", key)
 
 
+# Makes elements from one number on to another of a collection, or keys.
+FILL = """
+local one = {
+  hash = function(name) redis.call('HSET', KEYS[1], name, 1) end,
+  set = function(name) redis.call('SADD', KEYS[1], name) end,
+  list = function(name) redis.call('RPUSH', KEYS[1], name) end,
+  zset = function(name, number) redis.call('ZADD', KEYS[1], number, name) end,
+  stream = function(name, number) redis.call('XADD', KEYS[1], number .. '-0', 'n', name) end,
+}
+local add = one[ARGV[1]]
+for number = ARGV[2], ARGV[3] do add(string.format('%016d', number), number) end
+return 1
+"""
+
+
+def free(times, value):
+    count, key = len(value) // 16, key_of_half(0, "large")
+    for kind in ["hash", "set", "list", "zset", "stream"] * times:
+        for goes in [["DEL", key], ["PEXPIRE", key, 1]]:
+            for first in range(1, count, 10_000):
+                yield "fill", command("EVAL", FILL, 1, key, kind, first, min(first + 9999, count))
+            yield "nothing", None
+            yield f"{kind} {goes[0]}", command(*goes)
+            for _ in range(20):
+                yield f"{kind} {goes[0]}", None
+    for beside in [False, True] * times:
+        yield "fill", command("DEBUG", "POPULATE", count, "key")
+        if beside:
+            yield "fill", command("COPY", "key:0", "key:0", "DB", 1, "REPLACE")
+        yield "nothing", None
+        yield f"FLUSHDB {'beside' if beside else 'alone'}", command("FLUSHDB")
+        for _ in range(20):
+            yield f"FLUSHDB {'beside' if beside else 'alone'}", None
+
+
 def measure(port, size, times, do):
     ready, over = multiprocessing.Barrier(3), multiprocessing.Event()
     small = [key_of_half(half, "small") for half in range(2)]
@@ -279,6 +317,7 @@ def measure(port, size, times, do):
             "look": look,
             "sorted": pop_and_find,
             "stream": stream,
+            "free": free,
         }[do]
         asked = {f"half {half}": command("GET", small[half]) for half in range(2)}
     probes = {}
@@ -305,7 +344,7 @@ def measure(port, size, times, do):
             sock.sendall(request)
             got = reply(sock)
         took = time.monotonic() - began
-        time.sleep(0.1)  # What the server puts off is its doing, too.
+        time.sleep(0.1 if what != "fill" else 0)  # What the server puts off is its doing, too.
         spans.setdefault(what, []).append((began, time.monotonic(), took))
     over.set()
     print(f"port {port}, {size} bytes")
@@ -328,7 +367,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bytes", type=int, default=100_000_000)
     parser.add_argument("--times", type=int, default=4)
-    parser.add_argument("--do", choices=["set", "move", "read", "dump", "look", "sorted", "stream"], default="set")
+    parser.add_argument("--do", choices=["set", "move", "read", "dump", "look", "sorted", "stream", "free"], default="set")
     parser.add_argument("ports", type=int, nargs="+")
     arguments = parser.parse_args()
     for port in arguments.ports:

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use crate::list::List;
 use crate::nodes::{Heap, NodeKind, Owner};
-use crate::raw::{Arena, Block, NthBlock};
+use crate::raw::{Arena, Block, EMPTIED_MAX_EIGHTHS, NthBlock};
 use crate::{
     Access, DbIndex, End, Event, FieldAhead, HashMut, HashRef, Intent, Shard, ShardOptions,
     StoreError, Stored, TtlChange, UnixMillis,
@@ -239,7 +239,7 @@ impl BareList {
     pub fn compact(&mut self) -> u64 {
         let mut moved = 0;
         for slab in 0..self.heap.arena.slab_count() {
-            let Some(slab) = self.heap.arena.sparse_slab(slab) else {
+            let Some(slab) = self.heap.arena.sparse_slab(slab, EMPTIED_MAX_EIGHTHS) else {
                 continue;
             };
             for index in (0..self.heap.arena.used_blocks(slab)).rev() {

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use crate::item::Head;
-use crate::limits::ITEM_SHARE_BYTES;
+use crate::limits::{ITEM_SHARE_BYTES, NEW_ENTRY_BYTES, SHORT_DEADLINE_BYTES};
 use crate::memory::Memory;
 use crate::raw::Block;
 use crate::sorted::SortedSetView;
@@ -270,6 +270,18 @@ impl<'a> EntryRef<'a> {
             }
             Place::Node(node) => {
                 short_bytes(self.memory.heap(), node, (self.key.len(), self.value.len()))
+            }
+        }
+    }
+
+    /// Bytes that depend on nothing but the entry: as [`Self::memory_bytes`], but of a short string with what one takes on average beyond
+    /// key, string and deadline.
+    pub fn own_bytes(&self) -> u64 {
+        match self.place {
+            Place::Item(_) => self.memory_bytes(),
+            Place::Node(_) => {
+                let deadline = self.expires_at().map_or(0, |_| SHORT_DEADLINE_BYTES);
+                (self.key.len() + self.value.len() + NEW_ENTRY_BYTES + deadline) as u64
             }
         }
     }

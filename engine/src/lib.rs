@@ -2,7 +2,7 @@
 //!
 //! The engine is synchronous and performs no I/O. Time, randomness and the memory budget are arguments, so that every
 //! behaviour can be replayed in a test. The layers, each using only those to its right:
-//! `shard -> {evict, expiry, journal} -> keyspace -> memory -> {sorted, list, stream} -> spiral -> item -> nodes -> thresholds -> {raw, value, agenda} -> {limits, units, error}`.
+//! `shard -> quota -> {evict, expiry, journal} -> keyspace -> memory -> {sorted, list, stream} -> spiral -> item -> nodes -> thresholds -> {raw, value, agenda} -> {limits, units, error}`.
 
 mod agenda;
 mod awaited;
@@ -27,6 +27,7 @@ mod memory;
 pub mod model;
 mod nodes;
 mod prefixes;
+mod quota;
 mod raw;
 mod shard;
 mod sorted;
@@ -51,7 +52,9 @@ pub use journal::{
 pub use key::{Key, KeyHasher};
 pub use keyspace::{ContentsId, KeyAhead};
 pub use list::End;
+pub use memory::LazyObjects;
 pub use prefixes::PrefixSet;
+pub use quota::QuotaId;
 pub use raw::Buffer;
 pub use shard::{
     Access, BeforeChange, DeadlineStats, Entries, Evicted, EvictionOptions, ExpireStats, Fate,

@@ -38,8 +38,20 @@ pub const NODES_DRAWN_MAX: u32 = 64;
 /// Entries that come before an eviction policy looks after what it holds of those that have gone.
 pub const POLICY_TENDED_EVERY: u32 = 128;
 
+/// Entries of a quota that are drawn for a victim.
+pub const QUOTA_DRAWN: usize = 8;
+
+/// Entries that have changed and are yet to be counted for their quotas.
+pub const QUOTA_NOTES_MAX: usize = 32;
+
+/// Entries of quotas are guarded against others as long as these have more than one in so many bytes.
+pub const GUARDED_SHARE: u64 = 16;
+
 /// What a new entry takes besides its key and value, about.
 pub const NEW_ENTRY_BYTES: usize = 12;
+
+/// What the deadline of a short string takes.
+pub const SHORT_DEADLINE_BYTES: usize = 6;
 
 /// Nodes of a keyspace whose dead are counted to know how many all are.
 pub const SAMPLED_NODES: u32 = 512;
@@ -73,6 +85,9 @@ pub const PACKED_SORTED_SET_MAX_MEMBERS: usize = 512;
 
 /// Blocks of a removed collection that one slice frees, but for what the elements of the last node have elsewhere.
 pub const FREED_AT_ONCE_BLOCKS: u32 = 128;
+
+/// A collection that is removed with more elements than this is told of as freed lazily, as in Redis (`LAZYFREE_THRESHOLD`).
+pub const FREED_LAZILY_ELEMENTS: u64 = 64;
 
 /// Bytes given back to the system that end such a slice: the kernel takes its time for each page.
 pub const GIVEN_BACK_AT_ONCE_BYTES: u64 = 1 << 20;

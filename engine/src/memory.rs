@@ -17,6 +17,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use collections::Collections;
+pub use collections::LazyObjects;
 pub(crate) use elements::Named;
 pub(crate) use entries::item_of;
 pub(crate) use lists::{ListPlace, fits_ill};
@@ -783,6 +784,11 @@ impl Memory {
     /// Bytes of extents and collections destroyed and not yet given back.
     pub(crate) fn dying_bytes(&self) -> u64 {
         self.heap.extents.dying_bytes() + self.collections.dying_bytes()
+    }
+
+    /// Collections that were removed with many elements.
+    pub(crate) fn lazy_objects(&self) -> LazyObjects {
+        self.collections.lazy_objects()
     }
 
     /// Verifies arena, extents and collections; `hash_of` tells the hash of the name of an element.

@@ -358,8 +358,8 @@ fn the_engine_does_no_input_or_output_and_knows_no_clock() {
 #[test]
 fn the_server_is_layered() {
     let foundation: &[&str] = &[
-        "resp", "observe", "config", "shared", "budget", "order", "topics", "routing", "glob",
-        "log", "rdb", "script", "persist",
+        "resp", "observe", "config", "shared", "budget", "quota", "order", "topics", "routing",
+        "glob", "log", "rdb", "script", "persist",
     ];
     let layers: &[&[&str]] = &[
         &["runtime"],
@@ -371,7 +371,7 @@ fn the_server_is_layered() {
     let found = layering(&sources(), "server", layers, Siblings::MayImportEachOther);
     assert_none(
         &found,
-        "main > runtime > dispatch > command > session > resp, observe, config, shared, budget, order, topics, routing, glob, log, rdb, script",
+        "main > runtime > dispatch > command > session > resp, observe, config, shared, budget, quota, order, topics, routing, glob, log, rdb, script",
     );
 }
 
@@ -529,6 +529,7 @@ fn the_engine_is_layered() {
     let sources = sources();
     let layers: &[&[&str]] = &[
         &["shard"],
+        &["quota"],
         &["expiry", "evict", "snapshot"],
         &["keyspace"],
         &["memory"],
@@ -541,7 +542,7 @@ fn the_engine_is_layered() {
         &["raw", "value", "agenda"],
         &["limits", "units", "error"],
     ];
-    let rule = "shard > expiry, evict, snapshot > keyspace > memory > sorted, list, stream > spiral > item > nodes > encoding > thresholds > raw, value, agenda > limits, units, error";
+    let rule = "shard > quota > expiry, evict, snapshot > keyspace > memory > sorted, list, stream > spiral > item > nodes > encoding > thresholds > raw, value, agenda > limits, units, error";
     assert_none(
         &layering(&sources, "engine", layers, Siblings::AreStrangers),
         rule,

@@ -158,6 +158,14 @@ impl Policy for Adaptive {
         self.parts.victim(entries, scope)
     }
 
+    fn rank(&self, entry: &Candidate) -> i64 {
+        self.parts.rank(entry)
+    }
+
+    fn spared(&mut self, entry: &Candidate) -> AccessClock {
+        self.parts.spared(entry)
+    }
+
     fn shown(&mut self, entry: &Candidate) -> AccessClock {
         self.parts.shown(entry)
     }

@@ -187,6 +187,14 @@ impl Policy for Evictor {
         chosen!(&mut self.0, policy => policy.victim(entries, scope))
     }
 
+    fn rank(&self, entry: &Candidate) -> i64 {
+        chosen!(&self.0, policy => policy.rank(entry))
+    }
+
+    fn spared(&mut self, entry: &Candidate) -> AccessClock {
+        chosen!(&mut self.0, policy => policy.spared(entry))
+    }
+
     fn shown(&mut self, entry: &Candidate) -> AccessClock {
         chosen!(&mut self.0, policy => policy.shown(entry))
     }

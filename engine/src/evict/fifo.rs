@@ -73,6 +73,10 @@ impl Policy for Fifo {
         }
     }
 
+    fn rank(&self, entry: &Candidate) -> i64 {
+        -self.queue.age(entry.history)
+    }
+
     fn shown(&mut self, entry: &Candidate) -> AccessClock {
         self.inserted(entry.identity, entry.bytes)
     }

@@ -43,6 +43,14 @@ impl Policy for Gdsf {
         self.0.victim(entries, scope)
     }
 
+    fn rank(&self, entry: &Candidate) -> i64 {
+        self.0.rank(entry)
+    }
+
+    fn spared(&mut self, entry: &Candidate) -> AccessClock {
+        self.0.spared(entry)
+    }
+
     fn shown(&mut self, entry: &Candidate) -> AccessClock {
         self.0.shown(entry)
     }

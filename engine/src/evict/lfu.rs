@@ -127,6 +127,10 @@ impl Policy for LfuPolicy {
         })
     }
 
+    fn rank(&self, entry: &Candidate) -> i64 {
+        self.counting.count(entry.history, self.now).into()
+    }
+
     fn shown(&mut self, entry: &Candidate) -> AccessClock {
         entry.history
     }

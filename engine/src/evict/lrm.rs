@@ -47,6 +47,10 @@ impl Policy for Lrm {
         self.0.victim(entries, scope)
     }
 
+    fn rank(&self, entry: &Candidate) -> i64 {
+        self.0.rank(entry)
+    }
+
     fn shown(&mut self, entry: &Candidate) -> AccessClock {
         entry.history
     }

@@ -34,6 +34,11 @@ impl Lru {
     }
 }
 
+/// The second of an entry's last use.
+fn used_at(entry: &Candidate, now: UnixMillis) -> i64 {
+    now.as_secs() - i64::from(entry.history.idle_secs(now))
+}
+
 impl Policy for Lru {
     fn set_now(&mut self, now: UnixMillis) {
         self.now = now;
@@ -56,9 +61,12 @@ impl Policy for Lru {
 
     fn victim(&mut self, entries: &mut impl Entries, scope: Scope) -> Choice {
         let now = self.now;
-        self.draw.choose(entries, scope, |entry| {
-            Some(now.as_secs() - i64::from(entry.history.idle_secs(now)))
-        })
+        self.draw
+            .choose(entries, scope, |entry| Some(used_at(entry, now)))
+    }
+
+    fn rank(&self, entry: &Candidate) -> i64 {
+        used_at(entry, self.now)
     }
 
     fn shown(&mut self, entry: &Candidate) -> AccessClock {

@@ -77,7 +77,7 @@ impl<P: Policy> Mini<P> {
         self.entries.bytes()
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "bench"))]
     pub(crate) fn policy_mut(&mut self) -> &mut P {
         &mut self.policy
     }

@@ -54,6 +54,7 @@ pub use curve::{Curve, CurveOptions, CurveStats, PERCENTS, Point};
 pub use evictor::{Evictor, PolicyName};
 pub use lfu::Lfu;
 pub(crate) use mini::Value;
+pub(crate) use rng::Rng;
 
 pub use crate::spiral::drawn::{Coming, Identity};
 use crate::{AccessClock, UnixMillis};
@@ -163,6 +164,14 @@ pub trait Policy {
 
     /// The next to go. The work of one call is bounded.
     fn victim(&mut self, entries: &mut impl Entries, scope: Scope) -> Choice;
+
+    /// Where an entry stands among others that somebody else has drawn: the lowest goes first.
+    fn rank(&self, entry: &Candidate) -> i64;
+
+    /// The history of an entry that was drawn so, and was spared: where a use keeps an entry until it is looked at, it has been.
+    fn spared(&mut self, entry: &Candidate) -> AccessClock {
+        entry.history
+    }
 
     /// The history of an entry that was there before the policy was chosen, and is shown to it once.
     fn shown(&mut self, entry: &Candidate) -> AccessClock;

@@ -39,6 +39,9 @@ const SAMPLES: usize = 16;
 /// Ghosts have so many halves of the capacity.
 const GHOST_HALVES: u64 = 3;
 
+/// In place of the mean bytes of an entry, until one has gone.
+const MEAN_UNKNOWN_BYTES: i64 = 1024;
+
 /// Parts of a level that worth is told in.
 const FRACTION: i64 = 256;
 
@@ -138,22 +141,34 @@ impl Parts {
         AccessClock(stamp)
     }
 
+    fn is_in_small(&self, entry: &Candidate) -> bool {
+        entry.history.0 & MAIN == 0 && self.small.may_hold(entry.history)
+    }
+
     /// What an entry is worth; `None` in the small queue, unless all are ranked.
     fn worth(&self, entry: &Candidate) -> Option<i64> {
+        let is_ranked = self.shape.ranks_all() || !self.is_in_small(entry);
+        is_ranked.then(|| self.worth_anywhere(entry))
+    }
+
+    /// What an entry is worth, wherever it is.
+    fn worth_anywhere(&self, entry: &Candidate) -> i64 {
         let history = entry.history.0;
-        let in_small = history & MAIN == 0 && self.small.may_hold(entry.history);
         let level = self.level / FRACTION;
-        let age = match in_small {
-            true if !self.shape.ranks_all() => return None,
+        let age = match self.is_in_small(entry) {
             // It has not been there for long.
             true => 0,
             false => level.wrapping_sub(history.into()) & i64::from(STAMP_MASK),
         };
         let uses = i64::from((history & USES) >> STAMP_BITS) + 1;
-        let quarters = 4 * FRACTION * uses * self.mean_bytes as i64 / entry.bytes.max(1) as i64;
+        let mean_bytes = match self.mean_bytes {
+            0 => MEAN_UNKNOWN_BYTES,
+            mean => mean as i64,
+        };
+        let quarters = 4 * FRACTION * uses * mean_bytes / entry.bytes.max(1) as i64;
         // What would be worth more than stamps can tell apart is not.
         let gain = quarters.min(i64::from(STAMP_MASK / 2) * FRACTION);
-        Some((level - age) * FRACTION + gain)
+        (level - age) * FRACTION + gain
     }
 
     fn victim_by_rank(&mut self, entries: &impl Entries, scope: Scope) -> Option<Choice> {
@@ -268,6 +283,21 @@ impl Policy for Parts {
             Scope::AllKeys if !entries.is_empty() => Choice::Later,
             _ => self.draw.any(entries, scope),
         }
+    }
+
+    /// What the small queue would not keep first, the oldest of it in front.
+    fn rank(&self, entry: &Candidate) -> i64 {
+        let goes = entry.history.0 & USES == 0 && !self.shape.ranks_all();
+        match goes && self.is_in_small(entry) {
+            true => i64::MIN / 2 - self.small.age(entry.history),
+            false => self.worth_anywhere(entry),
+        }
+    }
+
+    fn spared(&mut self, entry: &Candidate) -> AccessClock {
+        let history = entry.history.0;
+        let has_uses = history & USES != 0;
+        AccessClock(history - (u32::from(has_uses) << STAMP_BITS))
     }
 
     fn shown(&mut self, _entry: &Candidate) -> AccessClock {

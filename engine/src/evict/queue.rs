@@ -258,6 +258,11 @@ impl Queue {
         history.0 & self.place.mark_mask == self.place.mark && age <= span
     }
 
+    /// How many stamps have come since an entry with this history came, if it stands here.
+    pub(crate) fn age(&self, history: AccessClock) -> i64 {
+        (self.next_stamp().wrapping_sub(history.0) & self.place.stamp_mask()).into()
+    }
+
     /// Rids a chunk of its stale slots, if so many slots must be stale that it is worth while.
     pub(crate) fn tend(&mut self, entries: &mut impl Entries) {
         if self.len <= 2 * entries.len() + STALE_ANYHOW_SLOTS {

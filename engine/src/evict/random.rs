@@ -44,6 +44,10 @@ impl Policy for Random {
         any(entries, scope, &mut self.rng)
     }
 
+    fn rank(&self, _entry: &Candidate) -> i64 {
+        0
+    }
+
     fn shown(&mut self, entry: &Candidate) -> AccessClock {
         entry.history
     }

@@ -161,6 +161,25 @@ impl Policy for S3Fifo {
         }
     }
 
+    /// What the small queue would not keep first; then by uses.
+    fn rank(&self, entry: &Candidate) -> i64 {
+        let uses = uses(entry.history);
+        let is_main = entry.history.0 & MAIN != 0;
+        let queue = if is_main { &self.main } else { &self.small };
+        let stays = is_main || uses >= USES_TO_STAY;
+        let rank = i64::from(stays) << 3 | i64::from(uses);
+        (rank << AccessClock::BITS) - queue.age(entry.history)
+    }
+
+    fn spared(&mut self, entry: &Candidate) -> AccessClock {
+        let uses = uses(entry.history);
+        match entry.history.0 & MAIN != 0 {
+            true if uses > 0 => self.enter_main(entry.identity, uses.min(USES_MAX) - 1),
+            false if uses >= USES_TO_STAY => self.enter_main(entry.identity, 0),
+            _ => entry.history,
+        }
+    }
+
     fn shown(&mut self, entry: &Candidate) -> AccessClock {
         self.enter_main(entry.identity, 0)
     }

@@ -50,9 +50,15 @@ impl Sieve {
     }
 
     fn spare(&mut self, entry: &Candidate, entries: &mut impl Entries) {
+        let history = self.history_behind(entry);
+        entries.set_history(entry.identity, history);
+    }
+
+    /// The history of an entry that comes to stand behind the hand.
+    fn history_behind(&mut self, entry: &Candidate) -> AccessClock {
         let stamp = self.behind.push(entry.identity, 0);
         let unused = AccessClock(entry.history.0 & !USED);
-        entries.set_history(entry.identity, self.behind.history(unused, stamp));
+        self.behind.history(unused, stamp)
     }
 }
 
@@ -103,6 +109,23 @@ impl Policy for Sieve {
         match scope {
             Scope::AllKeys => Choice::Later,
             Scope::Volatile => any(entries, scope, &mut self.rng),
+        }
+    }
+
+    /// Unused ones first; of these, those ahead of the hand.
+    fn rank(&self, entry: &Candidate) -> i64 {
+        let is_used = i64::from(entry.history.0 & USED != 0);
+        let (queue, behind) = match self.behind.may_hold(entry.history) {
+            true => (&self.behind, 1),
+            false => (&self.ahead, 0),
+        };
+        ((is_used << 1 | behind) << AccessClock::BITS) - queue.age(entry.history)
+    }
+
+    fn spared(&mut self, entry: &Candidate) -> AccessClock {
+        match entry.history.0 & USED {
+            0 => entry.history,
+            _ => self.history_behind(entry),
         }
     }
 

@@ -49,6 +49,10 @@ impl Policy for Ttl {
         })
     }
 
+    fn rank(&self, entry: &Candidate) -> i64 {
+        entry.deadline.map_or(i64::MAX, |deadline| deadline.0)
+    }
+
     fn shown(&mut self, entry: &Candidate) -> AccessClock {
         entry.history
     }

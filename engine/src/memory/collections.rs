@@ -18,7 +18,7 @@ mod structure;
 pub(crate) use structure::Structure;
 
 use crate::item::Variant;
-use crate::limits::{FREED_AT_ONCE_BLOCKS, GIVEN_BACK_AT_ONCE_BYTES};
+use crate::limits::{FREED_AT_ONCE_BLOCKS, FREED_LAZILY_ELEMENTS, GIVEN_BACK_AT_ONCE_BYTES};
 use crate::list::List;
 use crate::nodes::{Heap, NodeKind, Owner, owner_of};
 use crate::raw::Block;
@@ -37,7 +37,18 @@ pub(crate) struct Root {
     pub(crate) variant: Variant,
     /// How many items have it. What is loose, and is to have one, counts as such.
     items: u32,
+    /// Whether it is out of use, and had so many elements that its end is told of.
+    is_told: bool,
     pub(crate) structure: Structure,
+}
+
+/// Objects that are freed behind the command that removed them: collections, and entries of flushed databases.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LazyObjects {
+    /// Those that are yet to be freed.
+    pub pending: u64,
+    /// Those that have been.
+    pub freed: u64,
 }
 
 /// All large collections of a shard.
@@ -48,6 +59,7 @@ pub(crate) struct Collections {
     /// Those to be freed.
     dying: Vec<Owner>,
     dying_bytes: u64,
+    lazy: LazyObjects,
     /// Those that have something to reclaim, and perhaps some that had.
     trimmed: Vec<Owner>,
     /// Bytes of the lists that roots have outside of the arena.
@@ -177,6 +189,7 @@ impl Collections {
         let root = Root {
             variant,
             items: 1,
+            is_told: false,
             structure,
         };
         Ok(self.occupy(owner, root))
@@ -225,6 +238,8 @@ impl Collections {
         }
         let structure = &root.structure;
         let (payload, bytes) = (structure.payload_bytes(), structure.block_bytes());
+        root.is_told = structure.len() > FREED_LAZILY_ELEMENTS;
+        self.lazy.pending += u64::from(root.is_told);
         self.payload_bytes -= payload;
         self.dying_bytes += bytes;
         self.dying.push(owner);
@@ -244,7 +259,11 @@ impl Collections {
             let is_gone = self.free_of(heap, owner, Structure::dismantle);
             self.dying_bytes -= bytes - self.root(owner).structure.block_bytes();
             if is_gone {
-                self.list_bytes -= self.root(owner).structure.list_bytes();
+                let root = self.root(owner);
+                let is_told = u64::from(root.is_told);
+                self.list_bytes -= root.structure.list_bytes();
+                self.lazy.pending -= is_told;
+                self.lazy.freed += is_told;
                 *self.slot_mut(owner) = None;
                 self.dying.pop();
                 self.vacant.push(owner);
@@ -293,6 +312,11 @@ impl Collections {
         is_done
     }
 
+    /// Whether something was cut off a collection that has yet to be freed.
+    pub(crate) fn has_some_to_reclaim(&self, owner: Owner) -> bool {
+        self.root(owner).structure.has_some_to_reclaim()
+    }
+
     /// Lets go of some roots, of memory nobody reads any more; whether there were any.
     pub(crate) fn drop_some(&mut self) -> bool {
         self.dying.clear();
@@ -324,6 +348,11 @@ impl Collections {
         self.dying_bytes
     }
 
+    /// Those that were removed with many elements.
+    pub(crate) fn lazy_objects(&self) -> LazyObjects {
+        self.lazy
+    }
+
     /// Bytes of names and values.
     pub(crate) fn payload_bytes(&self) -> u64 {
         self.payload_bytes
@@ -343,13 +372,17 @@ impl Collections {
 
     /// Verifies the sums, and each collection in use.
     pub(crate) fn check(&self, check: impl Fn(&Structure)) {
-        let (mut lists, mut payload, mut dying, mut taken) = (0, 0, 0, 0);
+        let (mut lists, mut payload, mut dying, mut taken, mut told) = (0, 0, 0, 0, 0);
         let slots = self.chunks.iter().flatten().enumerate();
         for (number, slot) in slots {
-            let Some(Root { structure, .. }) = slot else {
+            let Some(Root {
+                structure, is_told, ..
+            }) = slot
+            else {
                 continue;
             };
             taken += 1;
+            told += u64::from(*is_told);
             lists += structure.list_bytes();
             if self.dying.contains(&Owner(number as u32)) {
                 dying += structure.block_bytes();
@@ -359,8 +392,13 @@ impl Collections {
             }
         }
         assert_eq!(
-            (lists, payload, dying),
-            (self.list_bytes, self.payload_bytes, self.dying_bytes)
+            (lists, payload, dying, told),
+            (
+                self.list_bytes,
+                self.payload_bytes,
+                self.dying_bytes,
+                self.lazy.pending
+            )
         );
         assert_eq!(self.slot_bytes, self.count_slot_bytes());
         assert_eq!(taken + self.vacant.len(), self.chunks.len() * CHUNK_SLOTS);

@@ -174,6 +174,12 @@ impl Memory {
         is_short.then(|| (layout.inline_key(image), content))
     }
 
+    /// Whether the entry is a collection of which something that was cut off has yet to be freed.
+    pub(crate) fn has_some_to_reclaim(&self, entry: Entry) -> bool {
+        let collection = item_of(entry).and_then(|item| self.collection_of(item));
+        collection.is_some_and(|collection| self.collections.has_some_to_reclaim(collection))
+    }
+
     /// Has what follows succeed with the memory set aside for what must not fail, or does so no more; whether it was so before, and is to
     /// be again afterwards.
     pub(crate) fn insist(&mut self, insists: bool) -> bool {

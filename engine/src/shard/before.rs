@@ -1,4 +1,4 @@
-//! Who is told *before* something changes: subscribers, each with what there is still to be seen, and the undo log.
+//! Who is told *before* something changes: quotas, subscribers, each with what there is still to be seen, and the undo log.
 //!
 //! ```text
 //!  a mutation ── nobody is told? one test ──▶ the change
@@ -81,7 +81,8 @@ impl Shard {
 
     /// Whether anybody is told before a change follows from who is there.
     pub(super) fn see_who_is_told(&mut self) {
-        self.is_told_before = self.undo.is_open || !self.before_changes.is_empty();
+        self.is_told_before =
+            self.undo.is_open || !self.before_changes.is_empty() || self.quotas.is_some();
         self.choose_sharing();
     }
 
@@ -97,6 +98,7 @@ impl Shard {
 
     /// Tells subscribers of an entry that is about to change.
     pub(super) fn tell_of_entry(&mut self, db: DbIndex, entry: Entry) {
+        self.note_for_quota(db, entry);
         let entry = self.memory.view(entry);
         let upcoming = Upcoming::Entry {
             contents: self.contents_of(db),
@@ -110,6 +112,7 @@ impl Shard {
 
     /// Tells subscribers of an entry that is about to be made.
     pub(super) fn tell_of_new(&mut self, db: DbIndex, key: &[u8]) {
+        self.note_new_for_quota(db, key);
         let upcoming = Upcoming::Entry {
             contents: self.contents_of(db),
             key,

@@ -11,6 +11,7 @@ use std::cell::Cell;
 
 use super::Shard;
 use super::curve::{Walk, next_on};
+use super::quotas::Guard;
 use crate::entry::EntryRef;
 use crate::evict::{
     Ages, Candidate, Choice, Entries, Evictor, Identity, Lfu, Policy, PolicyName, Scope, Use,
@@ -94,12 +95,20 @@ struct View<'a, S> {
     stays: S,
     /// What was last looked for and found: it is found once more where it is decided on.
     found: Cell<Option<(Identity, Found)>>,
+    /// Whose entries stay besides.
+    guard: Option<&'a Guard>,
 }
 
 /// An entry, its database and the hash of its key.
 type Found = (DbIndex, u64, Entry);
 
 impl<S: Fn(u64) -> bool> View<'_, S> {
+    /// Whether an entry may not go, whatever it is worth.
+    fn is_kept(&self, hash: u64, entry: Entry) -> bool {
+        let guards = |guard: &&Guard| guard.has(self.memory.key_of(entry));
+        (self.stays)(hash) || self.guard.as_ref().is_some_and(guards)
+    }
+
     fn candidate(&self, entry: Entry) -> (u64, Candidate) {
         let view = self.memory.view(entry);
         let hash = self.hasher.hash(view.key());
@@ -126,7 +135,7 @@ impl<S: Fn(u64) -> bool> View<'_, S> {
                 let hash = self.hasher.hash(self.memory.key_of(entry));
                 if Identity::of(hash) == identity && !may_go {
                     found = Some((DbIndex(db as u16), hash, entry));
-                    may_go = self.is_in_scope(entry) && !(self.stays)(hash);
+                    may_go = self.is_in_scope(entry) && !self.is_kept(hash, entry);
                 }
             });
         }
@@ -187,7 +196,7 @@ impl<S: Fn(u64) -> bool> Entries for View<'_, S> {
             keyspace.neighbours(self.memory, drawn, wanted, |entry| {
                 let (hash, candidate) = self.candidate(entry);
                 let is_in_scope = scope == Scope::AllKeys || candidate.deadline.is_some();
-                let is_taken = is_in_scope && !(self.stays)(hash);
+                let is_taken = is_in_scope && !self.is_kept(hash, entry);
                 if is_taken {
                     left -= 1;
                     show(&candidate);
@@ -231,6 +240,7 @@ impl Shard {
                 })
             });
         }
+        self.follow_scope();
         if let (Some(options), Some(eviction)) = (options, &mut self.eviction) {
             let evictor = eviction.evictor_mut();
             evictor.set_samples(options.samples);
@@ -418,10 +428,13 @@ impl Shard {
     /// The same, where the databases behind the first `used` have no entries.
     fn evict_of(&mut self, used: usize, stays: impl Fn(u64) -> bool) -> Evicted {
         let bytes = self.entry_bytes();
+        self.settle_quotas();
         let Some(eviction) = &mut self.eviction else {
             return Evicted::Nothing;
         };
         let databases = &self.databases[..used];
+        let may_go = databases.iter().map(len_in(eviction.scope)).sum();
+        let quotas = self.quotas.as_deref();
         eviction.approach(databases, &self.memory);
         let mut view = View {
             databases,
@@ -431,6 +444,7 @@ impl Shard {
             scope: eviction.scope,
             stays: &stays,
             found: Cell::new(None),
+            guard: quotas.and_then(|quotas| quotas.guard(may_go)),
         };
         let scope = eviction.scope;
         let identity = match eviction.evictor_mut().victim(&mut view, scope) {
@@ -441,14 +455,19 @@ impl Shard {
         let Some((db, hash, entry)) = view.entry(identity) else {
             return Evicted::Later;
         };
-        if stays(hash) || !view.is_in_scope(entry) {
+        if view.is_kept(hash, entry) || !view.is_in_scope(entry) {
             // It comes up again.
             eviction.show(&mut self.memory, hash, entry);
             return Evicted::Later;
         }
+        self.evict_entry(db, hash, entry);
+        Evicted::Entry
+    }
+
+    /// An entry goes to make room; as expired, if it has reached its deadline.
+    pub(super) fn evict_entry(&mut self, db: DbIndex, hash: u64, entry: Entry) {
         if self.memory.has_ended(entry, self.now) {
-            self.expire(db, hash, entry);
-            return Evicted::Entry;
+            return self.expire(db, hash, entry);
         }
         self.count_victim(hash, entry);
         let key = self.memory.key_of(entry);
@@ -456,7 +475,29 @@ impl Shard {
             .record_as(Counts::Part, db, key, &Effect::Remove(Removal::Evicted));
         self.journal.tell(db, key, Event::Evicted);
         self.take_away(db, hash, entry, Keyspace::remove);
-        Evicted::Entry
+    }
+
+    /// Of which entries some may go, if any may.
+    pub(super) fn eviction_scope(&self) -> Option<Scope> {
+        self.eviction.as_ref().map(|eviction| eviction.scope)
+    }
+
+    /// Where an entry stands among others that are drawn: the lowest goes first.
+    pub(super) fn rank_of(&self, hash: u64, entry: Entry) -> i64 {
+        let eviction = self.eviction.as_ref();
+        eviction.map_or(0, |eviction| {
+            let shown = candidate(hash, &self.memory.view(entry));
+            eviction.evictor.rank(&shown)
+        })
+    }
+
+    /// An entry was drawn for a victim, and another went.
+    pub(super) fn spare(&mut self, hash: u64, entry: Entry) {
+        if let Some(eviction) = &mut self.eviction {
+            let shown = candidate(hash, &self.memory.view(entry));
+            let spared = eviction.evictor.spared(&shown);
+            self.memory.set_access_of(entry, spared);
+        }
     }
 
     /// An entry is evicted. How long it was not used is in its history, or else known of the keys that the curve samples.
@@ -548,6 +589,7 @@ impl Shard {
                     scope: eviction.scope,
                     stays: |_| false,
                     found: Cell::new(None),
+                    guard: None,
                 };
                 eviction.evictor_mut().tend(&mut view);
                 true

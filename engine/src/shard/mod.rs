@@ -7,6 +7,7 @@
 mod before;
 #[cfg(test)]
 mod before_tests;
+mod check;
 mod compaction;
 mod curve;
 #[cfg(test)]
@@ -29,6 +30,9 @@ mod open;
 mod parts;
 #[cfg(any(test, feature = "model"))]
 mod played;
+mod quotas;
+#[cfg(test)]
+mod quotas_tests;
 mod rebuild;
 mod reclaim;
 pub(crate) mod sets;
@@ -55,6 +59,7 @@ pub use members::{MembersRef, PartOf};
 pub use named::{FieldAhead, Stored};
 use open::Open;
 pub use parts::{PartFrom, members_of_part, scored_of_part, write_member, write_scored};
+use quotas::Quotas;
 use reclaim::Graveyard;
 pub use sets::{SetMut, SetRef};
 pub use sorted_sets::{Member, MemberAhead, Scored, SortedSetMut, SortedSetRef};
@@ -63,8 +68,6 @@ pub use undo::Undo;
 use undo::{Sums, UndoLog};
 pub use usage::MemoryUsage;
 pub use walk::ScanCursor;
-
-use std::collections::HashSet;
 
 use crate::awaited::AwaitedKeys;
 use crate::copied::CopiedKeys;
@@ -164,6 +167,7 @@ pub struct Shard {
     ages: Ages,
     /// Entries that came while there was a policy, and their bytes.
     came_total: (u64, u64),
+    quotas: Option<Box<Quotas>>,
     journal: Journal,
     hand: Hand,
     expired_total: u64,
@@ -172,6 +176,8 @@ pub struct Shard {
     /// Whether nothing that only reads may remove an entry.
     expiry_is_held: bool,
     graveyard: Option<Box<Graveyard>>,
+    /// Objects freed with flushed databases, and collections freed in memory that is gone.
+    freed_objects: u64,
     compactor: Compactor,
     /// All memory that can be given back is to be.
     is_purging: bool,
@@ -218,6 +224,7 @@ impl Shard {
             evicted_total: 0,
             evicted_bytes_total: 0,
             ages: Ages::default(),
+            quotas: None,
             journal: Journal::default(),
             hand: Hand::new(),
             expired_total: 0,
@@ -225,6 +232,7 @@ impl Shard {
             expired_fields_total: 0,
             expiry_is_held: false,
             graveyard: None,
+            freed_objects: 0,
             compactor: Compactor::default(),
             is_purging: false,
             thresholds: Thresholds::default(),
@@ -517,64 +525,6 @@ impl Shard {
             due: keyspace.due_about(&self.memory, self.now),
             ttl_sum_ms: u64::try_from(keyspace.ttl_sum_ms(self.now).max(0)).unwrap_or(u64::MAX),
             volatile_fields: keyspace.volatile_fields_len(),
-        }
-    }
-
-    /// Verifies every invariant of keyspaces, arena and sums. Takes as long as there are entries: for tests.
-    ///
-    /// # Panics
-    /// An invariant is broken.
-    pub fn check(&self) {
-        self.memory.check(&|name: &[u8]| self.hasher.hash(name));
-        for keyspace in &self.databases {
-            keyspace.check(&self.memory, &self.hasher, self.now);
-        }
-        let lists: u64 = self.databases.iter().map(Keyspace::list_bytes).sum();
-        let kept: u64 = self.databases.iter().map(Keyspace::kept_bytes).sum();
-        assert_eq!((lists, kept), (self.list_bytes, self.kept_bytes));
-        assert!(
-            !self
-                .graveyard
-                .as_ref()
-                .is_some_and(|graveyard| graveyard.is_empty())
-        );
-        if self.graveyard.is_none() {
-            let (mut bytes, mut payload) = (0, 0);
-            let mut collections = HashSet::new();
-            let mut count = |entry: Entry| {
-                let view = self.memory.view(entry);
-                payload += (view.key().len() + view.value().len()) as u64;
-                let Some(item) = item_of(entry) else {
-                    return;
-                };
-                self.memory
-                    .check_packed(item, &|name: &[u8]| self.hasher.hash(name));
-                bytes += self.memory.item_bytes(item);
-                match self.memory.collection_of(item) {
-                    // That of an item which the undo log keeps.
-                    Some(collection) if !collections.insert(collection.0) => {
-                        bytes -= self.memory.block_bytes_of(collection);
-                    }
-                    Some(collection) => payload += self.memory.payload_of(collection),
-                    None => {}
-                }
-            };
-            for keyspace in self.databases.iter().chain(self.undo.flushed()) {
-                keyspace.for_each(&self.memory, &mut count);
-            }
-            self.undo.kept().for_each(|item| count(Entry::Item(item)));
-            for keyspace in self.databases.iter().chain(self.undo.flushed()) {
-                bytes += keyspace.node_bytes();
-            }
-            for owner in self.loose.owners() {
-                payload += self.memory.payload_of(owner);
-                bytes += self.memory.block_bytes_of(owner);
-            }
-            assert_eq!(payload, self.memory.payload_bytes());
-            assert_eq!(
-                bytes,
-                self.memory.item_bytes_total() - self.memory.dying_bytes()
-            );
         }
     }
 

@@ -8,7 +8,7 @@ use super::Shard;
 use crate::DbIndex;
 use crate::journal::Effect;
 use crate::keyspace::{ContentsId, Keyspace};
-use crate::memory::Memory;
+use crate::memory::{LazyObjects, Memory};
 use crate::raw::IdleBound;
 
 /// A database of up to this many entries is freed at once when it is flushed.
@@ -23,7 +23,14 @@ pub(super) struct Graveyard {
     tables: Vec<Keyspace>,
     /// Those whose entries went with a retired arena.
     hollow_tables: Vec<Keyspace>,
-    retired: Vec<Memory>,
+    retired: Vec<Retired>,
+}
+
+/// Memory replaced as a whole.
+struct Retired {
+    memory: Memory,
+    /// What went with it.
+    objects: u64,
 }
 
 impl Graveyard {
@@ -31,8 +38,15 @@ impl Graveyard {
     pub(super) fn retired_bytes(&self) -> u64 {
         self.retired
             .iter()
-            .map(|memory| memory.held_bytes() + memory.table_bytes())
+            .map(|retired| retired.memory.held_bytes() + retired.memory.table_bytes())
             .sum()
+    }
+
+    /// Entries not yet freed, and collections in memory replaced as a whole.
+    fn objects(&self) -> u64 {
+        let entries: u64 = self.tables.iter().map(Keyspace::len).sum();
+        let retired: u64 = self.retired.iter().map(|retired| retired.objects).sum();
+        entries + retired
     }
 
     /// Bytes of the lists of keyspaces not yet freed.
@@ -52,9 +66,11 @@ impl Shard {
         if self.is_told_before {
             self.before_flush(db);
         }
+        self.forget_quotas_of(db);
         self.ahead.forget();
         let empty = Keyspace::new(self.new_contents());
         let flushed = std::mem::replace(&mut self.databases[usize::from(db.0)], empty);
+        self.begin_shares_of(db);
         self.list_bytes -= flushed.list_bytes();
         self.kept_bytes -= flushed.kept_bytes();
         let removed = flushed.len();
@@ -100,16 +116,30 @@ impl Shard {
 
     /// Frees the entries of a keyspace that is in use no more, at once if they are few. Others that are being freed go on waiting.
     pub(super) fn bury_table(&mut self, table: Keyspace) {
+        self.bury_shares(table.id());
         let entries = table.len();
         let tables = &mut self.graveyard.get_or_insert_default().tables;
         let waiting = tables.len();
         tables.push(table);
         let is_there = |graveyard: &Graveyard| graveyard.tables.len() > waiting;
         if entries <= FREE_AT_ONCE_ENTRIES {
+            let freed = self.freed_objects;
             // The last that came is freed first.
             while self.graveyard.as_deref().is_some_and(is_there) {
                 self.free_node();
             }
+            self.freed_objects = freed;
+        }
+    }
+
+    /// Collections of many elements that were removed, and entries of flushed databases, which are freed behind the command that
+    /// removed them: how many have yet to be, and how many have been. An entry that is such a collection is one object.
+    pub fn lazy_objects(&self) -> LazyObjects {
+        let LazyObjects { pending, freed } = self.memory.lazy_objects();
+        let buried = self.graveyard.as_deref().map_or(0, Graveyard::objects);
+        LazyObjects {
+            pending: pending + buried,
+            freed: freed + self.freed_objects,
         }
     }
 
@@ -188,6 +218,7 @@ impl Shard {
         self.graveyard.is_some()
             || self.has_to_tend_eviction()
             || self.has_to_tend_curve()
+            || self.has_to_tend_quotas()
             || self.memory.has_to_tend()
     }
 
@@ -198,7 +229,11 @@ impl Shard {
                 ENTRIES_PER_RELEASE
             } else if let Some(freed) = self.free_node() {
                 freed
-            } else if self.release_some() || self.tend_eviction() || self.tend_curve() {
+            } else if self.release_some()
+                || self.tend_eviction()
+                || self.tend_curve()
+                || self.tend_quotas()
+            {
                 ENTRIES_PER_RELEASE
             } else if self.undo.is_open || self.undos_aside > 0 {
                 return false;
@@ -214,7 +249,11 @@ impl Shard {
     pub(super) fn free_node(&mut self) -> Option<u32> {
         let graveyard = self.graveyard.as_mut()?;
         while let Some(table) = graveyard.tables.last_mut() {
+            let before = self.memory.lazy_objects().pending;
             if let Some(entries) = table.dismantle(&mut self.memory) {
+                // Those that are collections of many elements are freed later.
+                let later = self.memory.lazy_objects().pending - before;
+                self.freed_objects += u64::from(entries) - later;
                 return Some(entries + 1);
             }
             graveyard.tables.pop();
@@ -232,9 +271,10 @@ impl Shard {
         };
         if graveyard.hollow_tables.pop().is_some() {
             // Its lists are short: four bytes for 512 nodes, and the agenda's pages.
-        } else if let Some(memory) = graveyard.retired.last_mut()
-            && !memory.release_some()
+        } else if let Some(retired) = graveyard.retired.last_mut()
+            && !retired.memory.release_some()
         {
+            self.freed_objects += retired.objects;
             graveyard.retired.pop();
         }
         if graveyard.is_empty() {
@@ -247,13 +287,19 @@ impl Shard {
     /// freed one by one instead.
     fn retire_memory(&mut self) {
         if let Ok(memory) = Memory::new(self.memory_ceiling_bytes) {
-            let retired = std::mem::replace(&mut self.memory, memory);
+            let memory = std::mem::replace(&mut self.memory, memory);
+            let LazyObjects { pending, freed } = memory.lazy_objects();
+            self.freed_objects += freed;
             let Graveyard {
                 tables,
                 hollow_tables,
-                retired: memories,
+                retired,
             } = &mut **self.graveyard.get_or_insert_default();
-            memories.push(retired);
+            let entries: u64 = tables.iter().map(Keyspace::len).sum();
+            retired.push(Retired {
+                memory,
+                objects: pending + entries,
+            });
             hollow_tables.append(tables);
             for keyspace in &mut self.databases {
                 self.list_bytes -= keyspace.list_bytes();

@@ -1,6 +1,7 @@
 //! The shard against the naive model, and what the model cannot say: bounds, accounting, memory given back.
 
 mod collections;
+mod gently;
 pub(super) mod large;
 mod loose;
 mod memory;

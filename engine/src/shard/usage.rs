@@ -43,7 +43,8 @@ impl Shard {
             + flushed_bytes
             + self.memory.table_bytes()
             + self.eviction_bytes()
-            + self.curve_bytes();
+            + self.curve_bytes()
+            + self.quota_bytes();
         if self.undo.is_open {
             table_bytes += self.undo_bytes();
         }

@@ -60,6 +60,8 @@ pub enum Kind {
     Hz,
     /// `SECONDS CHANGES` pairs.
     Save,
+    /// `PREFIX BYTES OPS` of quotas.
+    Quotas,
     /// `CLASS HARD SOFT SECONDS` for classes of clients.
     OutputLimits,
     /// Addresses to listen on.
@@ -102,6 +104,7 @@ impl Kind {
             self,
             Self::Flags(_)
                 | Self::Save
+                | Self::Quotas
                 | Self::SlotStats
                 | Self::OutputLimits
                 | Self::Bind

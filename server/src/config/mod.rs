@@ -9,6 +9,7 @@
 mod directive;
 mod error;
 mod machine;
+mod quotas;
 mod rename;
 mod rewrite;
 mod settings;
@@ -21,10 +22,11 @@ use std::collections::HashMap;
 use std::io;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 pub use directive::{Change, Directive, Kind};
 pub use error::{ConfigError, ConfigSetError};
+pub use quotas::{QuotaSetting, quota_bytes, quotas_text};
 pub use rename::{Rename, Renames};
 pub use settings::{
     BindAddress, ClientMemory, CommandLogLimits, CorePinning, Cores, IoBackend, KeyspaceEvents,
@@ -34,6 +36,7 @@ pub use settings::{
 pub use table::DIRECTIVES;
 
 use crate::glob::{self, Case};
+use crate::quota::Quotas;
 use crate::rdb::Checksum;
 use value::Saving;
 
@@ -53,6 +56,7 @@ pub struct Config {
     renames: Renames,
     /// No directive: `DEBUG SET-SKIP-CHECKSUM-VALIDATION`.
     payload_checksums: Checksum,
+    quotas: Arc<Quotas>,
 }
 
 impl Deref for Config {
@@ -157,8 +161,17 @@ impl Config {
                 })?;
             values[found.index] = set;
         }
-        let changed = Self::of(values, self.file.clone(), self.renames.clone());
+        let mut changed = Self::of(values, self.file.clone(), self.renames.clone());
+        changed.quotas = match changed.larder_quota == self.larder_quota {
+            true => Arc::clone(&self.quotas),
+            false => Arc::new(Quotas::new(&changed.larder_quota, &self.quotas)),
+        };
         Ok(changed.with_payload_checksums(self.payload_checksums))
+    }
+
+    /// The quotas, and what is known of each.
+    pub fn quotas(&self) -> &Arc<Quotas> {
+        &self.quotas
     }
 
     /// Whether payloads that are restored have to have the right checksum.
@@ -272,19 +285,23 @@ impl Config {
 
     fn of(values: Vec<String>, file: Option<PathBuf>, renames: Renames) -> Self {
         let settings = Settings::read(&|name| values[position(name)].clone());
+        let quotas = Quotas::new(&settings.larder_quota, &Quotas::default());
         Self {
             settings,
             values,
             file,
             renames,
             payload_checksums: Checksum::Checked,
+            quotas: Arc::new(quotas),
         }
     }
 
     fn changed(&self, found: Found, new: &[u8], present: &str) -> Result<String, String> {
         let directive = found.directive();
         let text = std::str::from_utf8(new).map_err(|_| "argument must be UTF-8 text")?;
-        let words: Vec<String> = if directive.kind.takes_words() {
+        let words: Vec<String> = if let Kind::Quotas = directive.kind {
+            quotas::words_of(text)?
+        } else if directive.kind.takes_words() {
             text.split(' ').map(str::to_owned).collect()
         } else {
             vec![text.to_owned()]

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use super::directive::{Directive, Kind};
 use super::table::DIRECTIVES;
-use super::{find, value};
+use super::{find, quotas, value};
 use crate::resp::parser::words;
 
 /// Stands above the lines appended.
@@ -72,6 +72,9 @@ fn lines_of(directive: &Directive, value: &str) -> Vec<(String, Presence)> {
             let line = |pair: &[&str]| (format!("{name} {}", pair.join(" ")), Presence::Needed);
             numbers.chunks(2).map(line).collect()
         }
+        Kind::Quotas => quotas::lines(name, value)
+            .map(|line| (line, Presence::Needed))
+            .collect(),
         Kind::OutputLimits => output_limit_lines(directive, value),
         Kind::ReplicaOf if value.is_empty() => Vec::new(),
         Kind::Bind if value == directive.default => Vec::new(),

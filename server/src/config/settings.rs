@@ -6,6 +6,7 @@ use std::sync::Arc;
 use larder_engine::PrefixSet;
 use larder_engine::evict::{PolicyName, Scope};
 
+use super::quotas::{self, QuotaSetting};
 use super::value;
 
 /// What the hot path and the commands read of the configuration.
@@ -83,6 +84,8 @@ pub struct Settings {
     pub active_expire_effort: u32,
     /// Rounds of background work a second.
     pub hz: u32,
+    /// What keys of some prefixes may take.
+    pub larder_quota: Vec<QuotaSetting>,
     /// Free evicted values off the hot path.
     pub lazyfree_lazy_eviction: bool,
     /// Free expired values off the hot path.
@@ -468,6 +471,7 @@ impl Settings {
             lfu_decay_time_min: values.number("lfu-decay-time"),
             active_expire_effort: values.number("active-expire-effort"),
             hz: values.number("hz"),
+            larder_quota: quotas::read(&text("larder-quota")),
             lazyfree_lazy_eviction: values.flag("lazyfree-lazy-eviction"),
             lazyfree_lazy_expire: values.flag("lazyfree-lazy-expire"),
             lazyfree_lazy_server_del: values.flag("lazyfree-lazy-server-del"),

@@ -23,7 +23,6 @@ pub(super) fn load(file: Option<&Path>, args: &[String]) -> Result<Config, Confi
     let mut loader = Loader {
         values: default_values(),
         places: vec![None; DIRECTIVES.len()],
-        saves_seen: false,
         renames: Renames::default(),
     };
     let (args, mut from_stdin) = without_stdin_mark(args);
@@ -53,8 +52,6 @@ struct Loader {
     values: Vec<String>,
     /// Where each directive was set last.
     places: Vec<Option<Location>>,
-    /// A `save` line was read: the default is gone, further lines add.
-    saves_seen: bool,
     renames: Renames,
 }
 
@@ -139,14 +136,13 @@ impl Loader {
             };
             words = to_text(split, location)?;
         }
-        let saving = if self.saves_seen {
-            Saving::Adds
-        } else {
-            Saving::Replaces
+        // The default of `save` is gone with its first line.
+        let saving = match self.places[found.index] {
+            Some(_) => Saving::Adds,
+            None => Saving::Replaces,
         };
         let set = value::canonical(directive, &words, &self.values[found.index], saving)
             .map_err(|reason| refused(location.clone(), &name, reason))?;
-        self.saves_seen |= directive.name == "save";
         self.values[found.index] = set;
         self.places[found.index] = Some(location.clone());
         Ok(())

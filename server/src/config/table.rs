@@ -44,6 +44,7 @@ pub static DIRECTIVES: &[Directive] = &[
     Directive::int("miss-ratio-curve-entries", 0, 65536, "0"),
     Directive::int("miss-ratio-curve-cpu-percent", 1, 100, "1"),
     Directive::new("hit-ratio-prefixes", Kind::Prefixes, ""),
+    Directive::new("larder-quota", Kind::Quotas, ""),
     // Network.
     Directive::yes_no("protected-mode", "yes"),
     Directive::text("unixsocket", "").never(),

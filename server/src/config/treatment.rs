@@ -45,6 +45,7 @@ pub(super) const OBEYED: &[&str] = &[
     "miss-ratio-curve-entries",
     "miss-ratio-curve-cpu-percent",
     "hit-ratio-prefixes",
+    "larder-quota",
     // Network.
     "bind",
     "port",
@@ -123,6 +124,8 @@ const NO_USERS: Remark = "has no effect: there are no ACL users yet but the defa
 const NO_DEFRAGMENTATION: Remark = "has no effect: memory is compacted without it";
 const NO_SYSLOG: Remark = "nothing is written to syslog";
 const BY_THE_CORES: Remark = "has no effect: see cores and core-pinning";
+const FREED_GENTLY: Remark =
+    "has no effect: whatever is large is freed in slices, behind the command that removed it";
 const NO_EFFECT: Remark = "has no effect";
 
 /// Directives that are not obeyed and harmless, the values that ask for something, and what is said of it at start.
@@ -214,11 +217,11 @@ pub(super) const WARNED: &[(&str, Asks, Remark)] = &[
     ("cluster-compatibility-sample-ratio", Set, NO_CLUSTER),
     // Memory.
     ("maxmemory-eviction-tenacity", Set, NO_EFFECT),
-    ("lazyfree-lazy-eviction", Set, NO_EFFECT),
-    ("lazyfree-lazy-expire", Set, NO_EFFECT),
-    ("lazyfree-lazy-server-del", Set, NO_EFFECT),
-    ("lazyfree-lazy-user-del", Set, NO_EFFECT),
-    ("lazyfree-lazy-user-flush", Set, NO_EFFECT),
+    ("lazyfree-lazy-eviction", Set, FREED_GENTLY),
+    ("lazyfree-lazy-expire", Set, FREED_GENTLY),
+    ("lazyfree-lazy-server-del", Set, FREED_GENTLY),
+    ("lazyfree-lazy-user-del", Set, FREED_GENTLY),
+    ("lazyfree-lazy-user-flush", Set, FREED_GENTLY),
     ("activedefrag", If("yes"), NO_DEFRAGMENTATION),
     ("active-defrag-cycle-min", Set, NO_DEFRAGMENTATION),
     ("active-defrag-cycle-max", Set, NO_DEFRAGMENTATION),

@@ -6,11 +6,12 @@
 use std::path::Path;
 
 use super::directive::{Directive, Kind};
+use super::quotas;
 
 /// Why a value is refused.
 pub(super) type Reason = String;
 
-/// Whether `save` lines add to what is set or replace it.
+/// Whether lines of `save`, and of quotas, add to what is set or replace it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Saving {
     /// They replace it.
@@ -33,6 +34,7 @@ pub(super) fn canonical(
         // A `save` with nothing behind it adds no points to those there are.
         return match directive.kind {
             Kind::Save => save(words, present, saving),
+            Kind::Quotas => quotas::canonical(words, present, saving),
             _ => Err("wrong number of arguments".into()),
         };
     };
@@ -55,6 +57,7 @@ pub(super) fn canonical(
         Kind::Text => Ok(first.clone()),
         Kind::FileName { may_be_empty } => file_name(directive.name, first, may_be_empty),
         Kind::Save => save(words, present, saving),
+        Kind::Quotas => quotas::canonical(words, present, saving),
         Kind::SlotStats => slot_stats(words),
         Kind::OutputLimits => output_limits(words, present),
         Kind::Bind => bind(words),

@@ -20,6 +20,8 @@ pub struct Removed {
     pub expired_bytes: u64,
     /// Fields of hashes that did.
     pub expired_fields: u64,
+    /// Objects freed lazily.
+    pub lazy_freed: u64,
 }
 
 impl Removed {
@@ -32,6 +34,7 @@ impl Removed {
             expired: shard.expired_total(),
             expired_bytes: shard.expired_bytes_total(),
             expired_fields: shard.expired_fields_total(),
+            lazy_freed: shard.lazy_objects().freed,
         }
     }
 
@@ -45,6 +48,7 @@ impl Removed {
             expired: self.expired.saturating_sub(before.expired),
             expired_bytes: self.expired_bytes.saturating_sub(before.expired_bytes),
             expired_fields: self.expired_fields.saturating_sub(before.expired_fields),
+            lazy_freed: self.lazy_freed.saturating_sub(before.lazy_freed),
         }
     }
 
@@ -56,6 +60,7 @@ impl Removed {
             self.expired,
             self.expired_bytes,
             self.expired_fields,
+            self.lazy_freed,
             self.ages.sum_secs,
         ] {
             part.number(number);
@@ -74,6 +79,7 @@ impl Removed {
             &mut self.expired,
             &mut self.expired_bytes,
             &mut self.expired_fields,
+            &mut self.lazy_freed,
             &mut self.ages.sum_secs,
         ] {
             *sum += part.number();
@@ -96,6 +102,7 @@ mod tests {
             expired: 3,
             expired_bytes: 4,
             expired_fields: 5,
+            lazy_freed: 6,
             ages: Ages::default(),
         };
         one.ages.add(9);

@@ -1,6 +1,7 @@
 //! Every error text of the wire, in one place, byte for byte as Redis words them.
 
 mod hotkeys;
+mod quotas;
 mod slots;
 mod sorted_sets;
 pub mod streams;
@@ -8,6 +9,7 @@ pub mod streams;
 use std::borrow::Cow;
 
 pub use hotkeys::*;
+pub use quotas::*;
 pub use slots::*;
 pub use sorted_sets::*;
 

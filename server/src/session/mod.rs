@@ -236,6 +236,8 @@ pub mod gate {
     pub const BEHIND_LAST: u32 = 1 << 16;
     /// What commands cost is told by key or by slot (a core's gate): every command is timed by itself.
     pub const COSTS: u32 = 1 << 17;
+    /// Keys of some prefixes have quotas (a core's gate).
+    pub const QUOTAS: u32 = 1 << 18;
 }
 
 /// A client connection.

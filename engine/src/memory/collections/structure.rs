@@ -106,6 +106,16 @@ impl Structure {
         }
     }
 
+    /// How many elements it has.
+    pub(crate) fn len(&self) -> u64 {
+        match self {
+            Self::Spiral(spiral) => spiral.len(),
+            Self::List(list) => list.len().into(),
+            Self::Sorted(set) => set.len(),
+            Self::Stream(stream) => stream.len(),
+        }
+    }
+
     /// Bytes of all its blocks and extents.
     #[inline]
     pub(crate) fn block_bytes(&self) -> u64 {

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 
@@ -10,7 +11,8 @@ use crate::shard::PartFrom;
 use crate::shard::tests::{cases, shard, tend_to_the_end};
 use crate::stream::{Fields, GivenEntries, StreamChange, StreamId};
 use crate::{
-    Access, DbIndex, Event, Key, Kind, Shard, StoreError, StringForm, TtlChange, UnixMillis,
+    Access, DbIndex, Event, Key, Kind, PrefixSet, Shard, StoreError, StringForm, TtlChange,
+    UnixMillis,
 };
 
 const DB: DbIndex = DbIndex(0);
@@ -243,6 +245,8 @@ proptest! {
         since in prop::collection::vec(act(), 1..60),
     ) {
         let mut shard = shard();
+        let prefixes = PrefixSet::new([KEYS[0], &KEYS[1][..2]]);
+        shard.set_quotas(&Arc::new(prefixes), &[false, false]);
         before.iter().for_each(|act| act_on(&mut shard, act));
         tend_to_the_end(&mut shard);
         let was = rows(&mut shard);

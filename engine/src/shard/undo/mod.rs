@@ -122,6 +122,7 @@ impl Shard {
     /// # Panics
     /// The log is not open.
     pub fn undo(&mut self) {
+        self.settle_quotas();
         let mut log = self.take_undo();
         self.memory.insist(true);
         self.put_tables_back(&mut log);
@@ -142,6 +143,8 @@ impl Shard {
         }
         for saved in log.saved() {
             self.put_back(&log, saved);
+            let key = Key::new(log.key(saved), saved.hash);
+            self.count_undone(DbIndex(saved.table.0 as u16), key, true);
         }
         self.memory.insist(false);
         log.close();
@@ -228,20 +231,20 @@ impl Shard {
         self.databases = tables.into_iter().map(|(_, table)| table).collect();
         self.list_bytes = self.databases.iter().map(Keyspace::list_bytes).sum();
         self.kept_bytes = self.databases.iter().map(Keyspace::kept_bytes).sum();
+        self.add_up_quotas();
         for (_, table) in came {
             self.bury_table(table);
         }
     }
 
     fn remove_what_came(&mut self, log: &UndoLog, saved: &Saved) {
-        if let Before::InPlace = saved.before {
-            return;
-        }
         let (db, key) = (
             DbIndex(saved.table.0 as u16),
             Key::new(log.key(saved), saved.hash),
         );
-        if let Some(entry) = self.keyspace(db).find(key, &self.memory) {
+        self.count_undone(db, key, false);
+        let came = self.keyspace(db).find(key, &self.memory);
+        if let Some(entry) = came.filter(|_| !matches!(saved.before, Before::InPlace)) {
             self.delete(db, saved.hash, entry);
         }
     }

@@ -161,13 +161,17 @@ fn lfu_of(config: &Config) -> Lfu {
     }
 }
 
-/// How a core of `cores` evicts, if it does. Without a limit of memory nothing does; but entries are kept account of as the policy has
+/// How a core of `cores` evicts, if it does. Without a limit of memory, for all or for a prefix, nothing does; but entries are kept account of as the policy has
 /// it, if it is one of Redis's, as there.
 pub fn eviction_of(config: &Config, cores: u16) -> Option<EvictionOptions> {
     let MaxmemoryPolicy::Evicts(scope, policy) = config.maxmemory_policy else {
         return None;
     };
-    if config.maxmemory_bytes == 0 && !policy.is_redis() {
+    let bytes = match config.maxmemory_bytes {
+        0 => config.quotas().promised_bytes(),
+        bytes => bytes,
+    };
+    if bytes == 0 && !policy.is_redis() {
         return None;
     }
     Some(EvictionOptions {
@@ -175,7 +179,7 @@ pub fn eviction_of(config: &Config, cores: u16) -> Option<EvictionOptions> {
         scope,
         samples: config.maxmemory_samples as usize,
         lfu: lfu_of(config),
-        capacity_bytes: config.maxmemory_bytes / u64::from(cores.max(1)),
+        capacity_bytes: bytes / u64::from(cores.max(1)),
     })
 }
 

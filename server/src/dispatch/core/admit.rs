@@ -202,11 +202,17 @@ impl Core {
             // It may just be over.
             self.serve_put_off();
         }
-        if gates & gate::MULTI != 0 && is_queued(command) {
-            return Admission::Queue;
-        }
-        if gates & gate::LOCKS != 0 && !self.may_begin(session, command, args) {
+        let is_to_be_queued = gates & gate::MULTI != 0 && is_queued(command);
+        if !is_to_be_queued && gates & gate::LOCKS != 0 && !self.may_begin(session, command, args) {
             return Admission::Wait;
+        }
+        if gates & gate::QUOTAS != 0
+            && let Some(error) = self.refusal_for_quota(session, args, command, target.core, flags)
+        {
+            return Admission::Refuse(error);
+        }
+        if is_to_be_queued {
+            return Admission::Queue;
         }
         if gates & gate::WATCHED_BY_MONITOR != 0 {
             self.show_to_monitors(session, args, spec);

@@ -67,6 +67,7 @@ use crate::dispatch::mail::outboxes::Outboxes;
 use crate::dispatch::memory::budget::Budget;
 use crate::dispatch::memory::clients::ClientMemory;
 use crate::dispatch::memory::pool::BufferPool;
+use crate::dispatch::memory::quotas::CoreQuotas;
 use crate::dispatch::notify::telling::Tellings;
 use crate::dispatch::rebalance::Job;
 use crate::dispatch::scripts::Scripts;
@@ -132,6 +133,7 @@ pub struct Core {
     turn: u64,
     client_memory: ClientMemory,
     budget: Budget,
+    quotas: CoreQuotas,
 }
 
 impl Core {
@@ -218,6 +220,7 @@ impl Core {
             turn: 0,
             client_memory: ClientMemory::default(),
             budget: Budget::new(cores),
+            quotas: CoreQuotas::default(),
         };
         core.state.random = Random::new(core.state.shared.hasher.hash(&id.0.to_le_bytes()));
         core.state.scripts = Engine::new(core.state.random.draw());
@@ -274,6 +277,7 @@ impl Core {
         self.follow_curve();
         let prefixes = &self.state.config.hit_ratio_prefixes;
         self.state.stats.lookups.set_prefixes(prefixes);
+        self.follow_quotas();
         let thresholds = thresholds_of(&self.state.config);
         self.state.shard.set_thresholds(thresholds);
         if !self.state.config.hot_key_copies {

@@ -57,7 +57,7 @@ impl Core {
             self.periodic(now_ms);
         }
         let expiry_goes_on = self.expire();
-        let eviction_goes_on = self.evict_at_end();
+        let eviction_goes_on = self.evict_at_end() | self.keep_quotas();
         let script_goes_on = self.continue_scripts();
         self.end_client_memory();
         self.end_notes();

@@ -47,6 +47,7 @@ mod parts;
 mod pauses;
 mod pipelines;
 mod publish;
+mod quotas;
 mod rebalance;
 mod rebalance_ahead;
 mod records;

@@ -65,10 +65,12 @@ fn merge(args: &Args<'_>, parts: &[&[u8]], reply: &mut Reply<'_>) -> CommandResu
     let report = Report::of(parts, Details::of(&sections));
     let mut text = String::new();
     for section in sections {
-        if !text.is_empty() {
+        let mut shown = String::new();
+        section.write(&report, &mut shown);
+        if !text.is_empty() && !shown.is_empty() {
             text.push_str("\r\n");
         }
-        section.write(&report, &mut text);
+        text.push_str(&shown);
     }
     reply.verbatim("txt", text.as_bytes());
     Ok(())

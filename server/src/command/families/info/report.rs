@@ -1,6 +1,8 @@
 //! What `INFO` needs of each core, its way to the core that was asked, and the sum.
 
-use larder_engine::DbIndex;
+use std::fmt::Write;
+
+use larder_engine::{DbIndex, UnixMillis};
 
 use crate::command::families::larder::{HitsReport, HotKeyReport};
 use crate::command::families::memory::Held;
@@ -9,6 +11,7 @@ use crate::config::Config;
 use crate::observe::{
     CommandStats, Durations, ErrorCounts, PartReader, PartWriter, Removed, Stats,
 };
+use crate::resp::parser::words;
 use crate::routing::CoreId;
 use crate::shared::Shared;
 use crate::topics::Topic;
@@ -38,7 +41,7 @@ macro_rules! sums {
 sums! {
     blocked, timed_waits, awaited_keys, monitors, subscribers, tracking, tracked_keys, tracked_readings,
     connections, rejected_connections, commands, received_bytes, sent_bytes, hits, misses, hops, copy_reads, copied_keys, copy_bytes, transactions,
-    error_replies, output_limit_closes, query_limit_closes, evicted_clients, held_back_clients, reads, writes, evicted, expired, expired_fields, expiry_nanos, expiry_steps_cut_short, changes,
+    error_replies, output_limit_closes, query_limit_closes, evicted_clients, held_back_clients, reads, writes, evicted, expired, expired_fields, lazy_pending, lazy_freed, expiry_nanos, expiry_steps_cut_short, changes,
     commands_per_sec, received_per_sec, sent_per_sec,
 }
 
@@ -119,7 +122,7 @@ macro_rules! facts {
     };
 }
 
-facts! { run_id, port, core_ports, backend, cores, config_file, hz, maxclients, policy, percentiles }
+facts! { run_id, port, core_ports, backend, cores, config_file, hz, maxclients, policy, percentiles, quotas }
 
 /// Keys of one database.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -229,6 +232,7 @@ pub(super) fn write(call: &mut CoreCall<'_>, details: Details) {
     let stats = &core.stats;
     let awaited_keys = core.shard.awaited().len() as u64;
     let copied_keys = core.shard.copied().len() as u64;
+    let lazy = core.shard.lazy_objects();
     let sessions = core.sessions.iter().chain(call.asking.as_deref());
     let (mut blocked, mut timed_waits) = (0, 0);
     let (mut subscribers, mut tracking) = (0, 0);
@@ -273,6 +277,8 @@ pub(super) fn write(call: &mut CoreCall<'_>, details: Details) {
         evicted: removed.evicted,
         expired: removed.expired,
         expired_fields: removed.expired_fields,
+        lazy_pending: lazy.pending,
+        lazy_freed: removed.lazy_freed,
         expiry_nanos: stats.expiry_nanos,
         expiry_steps_cut_short: stats.expiry_steps_cut_short,
         changes: core.shard.journal().changes(),
@@ -352,6 +358,7 @@ fn facts(config: &Config, shared: &Shared, clock: Clock) -> Facts {
         hz: config.hz.to_string(),
         maxclients: config.maxclients.to_string(),
         policy: config.maxmemory_policy.name().to_owned(),
+        quotas: quotas(config, clock.unix),
         percentiles: percentiles.collect::<Vec<_>>().join(" "),
         now_ms: clock.unix.0,
         started_ms: shared.started_unix_ms,
@@ -377,6 +384,20 @@ fn facts(config: &Config, shared: &Shared, clock: Clock) -> Facts {
         functions: libraries.functions() as u64,
         library_bytes: libraries.used_bytes() as u64,
     }
+}
+
+/// A line for each quota.
+fn quotas(config: &Config, now: UnixMillis) -> String {
+    let mut text = String::new();
+    for (id, quota) in config.quotas().iter() {
+        let shown = words::quote(quota.prefix.as_bytes());
+        write!(text, "quota{}:prefix={shown}", id.0).expect("writing to memory");
+        for (name, value) in quota.figures(now) {
+            write!(text, ",{name}={value}").expect("writing to memory");
+        }
+        text.push_str("\r\n");
+    }
+    text
 }
 
 impl Report {

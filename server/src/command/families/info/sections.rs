@@ -25,12 +25,13 @@ pub(super) enum Section {
     Latencystats,
     Hotkeys,
     Cluster,
+    Quotas,
     Keyspace,
 }
 
 impl Section {
     /// All, in the order they are written in.
-    pub(super) const ALL: [Self; 15] = [
+    pub(super) const ALL: [Self; 16] = [
         Self::Server,
         Self::Clients,
         Self::Memory,
@@ -45,6 +46,7 @@ impl Section {
         Self::Latencystats,
         Self::Hotkeys,
         Self::Cluster,
+        Self::Quotas,
         Self::Keyspace,
     ];
 
@@ -64,6 +66,7 @@ impl Section {
             Self::Latencystats => "latencystats",
             Self::Hotkeys => "hotkeys",
             Self::Cluster => "cluster",
+            Self::Quotas => "quotas",
             Self::Keyspace => "keyspace",
         }
     }
@@ -96,8 +99,17 @@ impl Section {
                 fields.title("Cluster");
                 fields.add("cluster_enabled", u8::from(report.facts.is_cluster()));
             }
+            Self::Quotas => quotas(report, &mut fields),
             Self::Keyspace => keyspace(report, &mut fields),
         }
+    }
+}
+
+/// Without quotas there is no such section.
+fn quotas(report: &Report, fields: &mut Fields<'_>) {
+    if !report.facts.quotas.is_empty() {
+        fields.title("Quotas");
+        fields.0.push_str(&report.facts.quotas);
     }
 }
 
@@ -289,14 +301,9 @@ fn memory(report: &Report, fields: &mut Fields<'_>) {
     fields.add("mem_clients_normal", held.sessions);
     fields.add_all(0, &["mem_cluster_links", "mem_aof_buffer"]);
     fields.add("mem_allocator", "larder-arena");
-    fields.add_all(
-        0,
-        &[
-            "active_defrag_running",
-            "lazyfree_pending_objects",
-            "lazyfreed_objects",
-        ],
-    );
+    fields.add("active_defrag_running", 0);
+    fields.add("lazyfree_pending_objects", report.sums.lazy_pending);
+    fields.add("lazyfreed_objects", report.sums.lazy_freed);
     fields.add("larder_payload_bytes", held.payload);
     fields.add("larder_table_bytes", held.tables);
     fields.add("larder_between_cores_bytes", held.between_cores);

@@ -2,6 +2,7 @@
 
 mod hotkeys;
 mod mrc;
+mod quota;
 pub(crate) mod rebalance;
 mod stats;
 
@@ -40,6 +41,7 @@ static SUBCOMMANDS: &[CommandSpec] = &[
     },
     hotkeys::SPEC,
     mrc::SPEC,
+    quota::SPEC,
     rebalance::SPEC,
     stats::SPEC,
 ];
@@ -52,6 +54,16 @@ const HELP: &[&str] = &[
     "MRC [RESET]",
     "    Predict the hit ratio with 25 to 400% of the memory, by policy.",
     "    RESET begins to count anew behind it.",
+    "QUOTA <prefix> <bytes> <ops>",
+    "    Limit the memory of keys of a prefix, and the commands a second on them (0: no limit).",
+    "QUOTA SET <prefix> [BYTES <bytes>] [OPS <ops>]",
+    "    Set one limit, or both.",
+    "QUOTA GET <prefix>",
+    "    Return a quota, and what is used of it.",
+    "QUOTA DEL <prefix> [<prefix> ...]",
+    "    Take quotas away. Return how many there were.",
+    "QUOTA LIST",
+    "    Return all quotas.",
     "REBALANCE",
     "    Move slots from the cores that have most to do to the others.",
     "REBALANCE EVEN",

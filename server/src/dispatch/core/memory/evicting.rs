@@ -21,7 +21,7 @@ use crate::routing::CoreId;
 
 impl Core {
     /// Whether entries may be evicted.
-    fn may_evict(&self) -> bool {
+    pub(super) fn may_evict(&self) -> bool {
         let is_paused = self.state.pauses().contains(&true);
         self.state.shard.evicts()
             && !is_paused

@@ -211,7 +211,7 @@ impl Core {
         self.is_out_of_memory()
     }
 
-    /// Whether a request of another core is refused for want of memory; if so, it is answered. A part of something under way is
+    /// Whether a request of another core is refused for want of memory, or for a quota; if so, it is answered. A part of something under way is
     /// not. `run_bytes`: those of the run that it belongs to.
     #[inline]
     pub(in crate::dispatch::core) fn refuses_request(
@@ -224,6 +224,11 @@ impl Core {
         let Work::Command(command) = request.head.work else {
             return false;
         };
+        if self.state.gates & gate::QUOTAS != 0
+            && self.refuses_request_for_quota(from, batch, request)
+        {
+            return true;
+        }
         let is_light_run = run_bytes <= TIMED_ARGS_BYTES;
         if is_light_run && self.state.gates & gate::MAXMEMORY == 0 && command.is_plain {
             return false;

@@ -1,8 +1,9 @@
 //! Memory under `maxmemory` ([`leasing`], which drives [`crate::dispatch::memory`]), how what is resident keeps to it ([`ceiling`],
-//! [`evicting`]), and what clients may make the server hold ([`clients`]).
+//! [`evicting`], [`lending`]), and what clients ([`clients`]) and keys of a prefix ([`quotas`]) may make the server hold.
 
 mod ceiling;
 pub(in crate::dispatch::core) mod clients;
 mod evicting;
 pub(in crate::dispatch::core) mod leasing;
 mod lending;
+mod quotas;
