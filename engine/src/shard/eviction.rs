@@ -25,12 +25,7 @@ use crate::spiral::entries::Entry;
 use crate::{AccessClock, DbIndex, Key, KeyHasher};
 
 /// How many victims before its own what a victim is looked for in is brought near, step by step.
-const STEPS_AHEAD: [(usize, Step); 4] = [
-    (9, Step::Word),
-    (6, Step::Node),
-    (3, Step::Elements),
-    (1, Step::Items),
-];
+const STEPS_AHEAD: [(usize, Step); 3] = [(8, Step::Word), (5, Step::Node), (2, Step::Items)];
 
 /// What evicts, and of which entries.
 pub(super) struct Eviction {

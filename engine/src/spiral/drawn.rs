@@ -26,12 +26,6 @@ const ITEM_LINES: usize = 2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Identity(pub u32);
 
-fn ask_for_item(heap: &Heap, element: &Element<'_>) {
-    if let Some(item) = element.name().item() {
-        heap.arena.prefetch(item, ITEM_LINES);
-    }
-}
-
 /// The first node that is looked at for entries drawn by a number.
 fn drawn_ordinal(number: u64, nodes: u32) -> u32 {
     (number >> 32) as u32 % nodes
@@ -67,12 +61,9 @@ pub enum Coming {
 pub(crate) enum Step {
     /// The word of the table that says where its node is.
     Word,
-    /// The node's first line.
+    /// All of the node: what is removed from it may have it copied.
     Node,
-    /// The elements that will be looked at, and the one that may take the place of one removed. Lines are asked for no faster than they
-    /// come, so those of a whole node would hold up everything else.
-    Elements,
-    /// The items that are these elements.
+    /// The items in the node that will be looked at.
     Items,
 }
 
@@ -94,26 +85,23 @@ impl Spiral {
         }
         let block = self.table.get(&heap.arena, ordinal);
         if step == Step::Node {
-            return heap.arena.prefetch(block, 1);
+            return heap.arena.prefetch_whole(block);
+        }
+        if !self.has_items() {
+            return;
         }
         let run = run_of(heap, block);
-        match (step, coming) {
-            (Step::Elements, Coming::Entry(identity)) => {
-                let shape = Shape::read(run);
-                shape.prefetch(run, identity.0 as u8);
-                shape.prefetch_last(run);
+        let shape = Shape::read(run);
+        let ask = |element: Element<'_>| {
+            if let Some(item) = element.name().item() {
+                heap.arena.prefetch(item, ITEM_LINES);
             }
-            (Step::Elements, Coming::Drawn(_)) => heap.arena.prefetch_whole(block),
-            (_, Coming::Entry(identity)) if self.has_items() => {
-                let shape = Shape::read(run);
-                shape.each_tagged(run, identity.0 as u8, |_, element| {
-                    ask_for_item(heap, &element)
-                });
+        };
+        match coming {
+            Coming::Entry(identity) => {
+                shape.each_tagged(run, identity.0 as u8, |_, element| ask(element));
             }
-            (_, Coming::Drawn(_)) if self.has_items() => {
-                Shape::read(run).for_each(run, |element| ask_for_item(heap, &element));
-            }
-            _ => {}
+            Coming::Drawn(_) => shape.for_each(run, ask),
         }
     }
 

@@ -614,12 +614,6 @@ impl Shape {
         }
     }
 
-    /// Asks for the first cache line of the last element.
-    #[inline(always)]
-    pub(super) fn prefetch_last(&self, run: &[u8]) {
-        prefetch_read(&run[self.low..]);
-    }
-
     /// Asks for the cache lines of the first element with this tag; the code of its value, if there is one.
     #[inline(always)]
     pub(super) fn prefetch(&self, run: &[u8], tag: u8) -> Option<u8> {
