@@ -15,7 +15,7 @@ use crate::keyspace::{Cursor, Keyspace};
 use crate::limits::{ENTRIES_SHOWN_AT_ONCE, NEW_ENTRY_BYTES};
 use crate::memory::Memory;
 use crate::spiral::entries::Entry;
-use crate::{DbIndex, KeyHasher, Kind, UnixMillis};
+use crate::{Access, DbIndex, Key, KeyHasher, Kind, UnixMillis};
 
 /// Events after which the sample is fitted to how many entries there are.
 const FIT_EVERY: u32 = 64;
@@ -218,9 +218,18 @@ impl Shard {
         self.tell_of(found, what);
     }
 
+    /// A key that a reading command asks for is not there.
+    #[inline]
+    pub(super) fn note_miss(&mut self, db: DbIndex, key: Key<'_>, access: Access) {
+        self.journal.tell(db, key.bytes(), Event::Missed);
+        if access == Access::Touch && self.samples(key.hash()) {
+            self.tell_miss(key.hash());
+        }
+    }
+
     /// A key is read that is not there.
     #[cold]
-    pub(super) fn tell_miss(&mut self, hash: u64) {
+    fn tell_miss(&mut self, hash: u64) {
         self.tell(hash, What::Missed, Value::of(0));
     }
 
@@ -263,7 +272,7 @@ impl Shard {
 
     /// The entry of a key has another deadline.
     #[cold]
-    pub(super) fn tell_deadline(&mut self, db: DbIndex, key: crate::Key<'_>) {
+    pub(super) fn tell_deadline(&mut self, db: DbIndex, key: Key<'_>) {
         let found = self.keyspace(db).find(key, &self.memory);
         if let Some(entry) = found {
             self.tell_of((key.hash(), entry), What::Becomes);

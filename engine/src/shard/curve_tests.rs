@@ -5,6 +5,7 @@ use super::*;
 use crate::StringForm;
 use crate::evict::traces;
 use crate::evict::{CurveOptions, Lfu, PERCENTS, PolicyName, Scope};
+use crate::journal::Event;
 
 const DB: DbIndex = DbIndex(0);
 const START_MS: i64 = 1_700_000_000_000;
@@ -49,7 +50,7 @@ impl Cache {
     fn replay(&mut self, trace: &[u64]) -> f64 {
         let hasher = self.shard.hasher().clone();
         for (nth, key) in trace.iter().enumerate() {
-            self.now += 200;
+            self.now += 100;
             self.shard.set_now(UnixMillis(self.now));
             let name = format!("key:{key}");
             let hashed = hasher.key(name.as_bytes());

@@ -9,6 +9,7 @@ use super::tests::{alike, cases, shard_with};
 use super::*;
 use crate::StringForm;
 use crate::evict::{Lfu, PolicyName, Scope};
+use crate::journal::Event;
 use crate::key::Alike;
 
 /// Entries that a test's budget holds, about.

@@ -7,6 +7,7 @@ use std::collections::{BinaryHeap, HashMap};
 use super::tests::{alike, cases, shard_with};
 use super::*;
 use crate::StringForm;
+use crate::journal::Event;
 use crate::limits::{LOOK_MAX_COST, STAYS_MS};
 
 const DB: DbIndex = DbIndex(0);

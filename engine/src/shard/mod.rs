@@ -12,6 +12,7 @@ mod compaction;
 mod curve;
 #[cfg(test)]
 mod curve_tests;
+mod ended;
 mod eviction;
 #[cfg(test)]
 mod eviction_tests;
@@ -74,7 +75,7 @@ use crate::copied::CopiedKeys;
 use crate::entry::EntryRef;
 use crate::evict::{Ages, Use};
 use crate::expiry::{BALANCE_COST, GIVEN_BACK_BYTES, Hand, REMOVAL_COST};
-use crate::journal::{Counts, Effect, Event, Journal, Removal};
+use crate::journal::Journal;
 use crate::keyspace::{Ahead, ContentsId, KeyAhead, Keyspace};
 use crate::limits::LOOK_MAX_COST;
 use crate::memory::{Memory, Times, item_of};
@@ -294,16 +295,6 @@ impl Shard {
         self.keyspace(db).volatile_len()
     }
 
-    /// Entries removed because of their deadline since the shard began.
-    pub fn expired_total(&self) -> u64 {
-        self.expired_total
-    }
-
-    /// Bytes of these.
-    pub fn expired_bytes_total(&self) -> u64 {
-        self.expired_bytes_total
-    }
-
     /// Bytes of the nodes and lists of `db`, the short strings in them included.
     pub fn table_bytes(&self, db: DbIndex) -> u64 {
         self.keyspace(db).table_bytes()
@@ -336,15 +327,6 @@ impl Shard {
     pub fn get(&mut self, db: DbIndex, key: Key<'_>, access: Access) -> Option<EntryRef<'_>> {
         let entry = self.find_to_read(db, key)?;
         Some(self.look_at(db, (key.hash(), entry), access))
-    }
-
-    /// A key that a reading command asks for is not there.
-    #[inline]
-    fn note_miss(&mut self, db: DbIndex, key: Key<'_>, access: Access) {
-        self.journal.tell(db, key.bytes(), Event::Missed);
-        if access == Access::Touch && self.samples(key.hash()) {
-            self.tell_miss(key.hash());
-        }
     }
 
     #[inline(always)]
@@ -600,31 +582,6 @@ impl Shard {
             return None;
         }
         Some(entry)
-    }
-
-    /// Removes an entry past its deadline.
-    #[cold]
-    #[inline(never)]
-    fn expire(&mut self, db: DbIndex, hash: u64, entry: Entry) {
-        self.note_end(db, entry);
-        self.delete(db, hash, entry);
-    }
-
-    /// As [`Self::expire`]; the keyspace is yet to be balanced.
-    fn expire_unbalanced(&mut self, db: DbIndex, hash: u64, entry: Entry) {
-        self.note_end(db, entry);
-        self.delete_unbalanced(db, hash, entry);
-    }
-
-    /// An entry goes because it has reached its deadline.
-    fn note_end(&mut self, db: DbIndex, entry: Entry) {
-        let key = self.memory.key_of(entry);
-        // As in Redis, whose clients did not ask for it.
-        self.journal
-            .record_as(Counts::Part, db, key, &Effect::Remove(Removal::Expired));
-        self.journal.tell(db, key, Event::Expired);
-        self.expired_total += 1;
-        self.expired_bytes_total += self.memory.view(entry).memory_bytes();
     }
 
     /// Takes an entry out of its keyspace and frees it, for another reason than that memory is short.

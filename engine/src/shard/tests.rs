@@ -21,7 +21,7 @@ use ops::{Content, HashOp, ListOp, Op, SetOp, SortedSetOp, Ttl, key_of, op};
 pub(super) use ops::{run_on_hash, run_on_list, run_on_set, run_on_sorted_set};
 
 use super::*;
-use crate::journal::Element;
+use crate::journal::{Effect, Element, Event, Removal};
 use crate::key::Alike;
 use crate::model::{Entry, Model, Value, describe};
 use crate::{Buffer, Intent, Kept, Kind, Member, Noted, StringForm, ValueImage, WrongType};
