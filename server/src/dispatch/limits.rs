@@ -125,6 +125,9 @@ pub const EVICTED_AT_END: u32 = 256;
 /// closed for what they are owed.
 pub const OVERDRAFT_SHARE: u64 = 128;
 
+/// The same under a small limit, if as much is idle on the other cores: they give it back in the turn that they are told to take.
+pub const IDLE_ELSEWHERE_BYTES: u64 = 512 << 10;
+
 /// A client that is owed less is not closed for that.
 pub const OWED_MIN_BYTES: usize = 16 << 10;
 
