@@ -142,6 +142,8 @@ pub struct CoreGauges {
     pub evictable_bytes: AtomicU64,
     /// Bytes that it holds, idle and dying ones among them, as of its last turn; of that of a server with a limit.
     pub held_bytes: AtomicU64,
+    /// Of these, idle bytes that count.
+    pub idle_bytes: AtomicU64,
     /// Entries that have come while it evicts, as last told for lending,
     pub came: AtomicU64,
     /// their bytes,

@@ -128,6 +128,9 @@ pub const TOLD_AFTER_ENTRIES: u64 = 64;
 /// closed for what they are owed.
 pub const OVERDRAFT_SHARE: u64 = 128;
 
+/// The same under a small limit, if as much is idle on the other cores: they give it back in the turn that they are told to take.
+pub const IDLE_ELSEWHERE_BYTES: u64 = 512 << 10;
+
 /// A client that is owed less is not closed for that.
 pub const OWED_MIN_BYTES: usize = 16 << 10;
 

@@ -8,12 +8,13 @@
 //! fill what room they have, and then move to free ones below. Who moves a block tells whoever names it: see `shard::compaction`.
 
 use super::{
-    Arena, Block, Class, FREE_MARK, NO_BLOCK, NO_SLAB, NthBlock, PAGE_BYTES, SlabId, SlabState,
+    Arena, Block, Class, FREE_MARK, IdleBound, NO_BLOCK, NO_SLAB, NthBlock, PAGE_BYTES, SlabId,
+    SlabState,
 };
 
 /// Eighths of a slab that are live at most if it is to be emptied into others.
 pub(crate) const EMPTIED_MAX_EIGHTHS: u64 = 7;
-/// Pages that packing a slab must give back.
+/// Pages that packing a slab must give back, where memory is not short.
 const PACK_MIN_PAGES: usize = 4;
 
 impl Arena {
@@ -34,8 +35,12 @@ impl Arena {
         let packed_pages = (left * self.classes.block_bytes(class)).div_ceil(PAGE_BYTES);
         let is_sparse = live * 8 <= per_slab * eighths;
         let fits_elsewhere = room_elsewhere >= live;
-        let can_be_packed = usize::from(slab.touched_pages) >= packed_pages + PACK_MIN_PAGES
-            && packed_pages * 4 <= usize::from(slab.touched_pages) * 3;
+        let (least, eighths_left) = match self.idle_bound {
+            IdleBound::Ordinary => (PACK_MIN_PAGES, 6),
+            IdleBound::Least => (1, 7),
+        };
+        let can_be_packed = usize::from(slab.touched_pages) >= packed_pages + least
+            && packed_pages * 8 <= usize::from(slab.touched_pages) * eighths_left;
         if !is_sparse || !(fits_elsewhere || can_be_packed) {
             return None;
         }

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 use crate::budget::{self, room_bytes};
+use crate::dispatch::Core;
 use crate::dispatch::limits::{
     BATCH_HIGH_WATER_BYTES, MAIL_MAX_BYTES, REQUESTS_UNDER_WAY_MAX_BYTES,
 };
@@ -438,6 +439,7 @@ impl Play {
         };
         let before = used_bytes(&self.server);
         let leased: u64 = budgets(&self.server).iter().map(|(_, leased)| leased).sum();
+        let held: u64 = self.server.cores.iter().map(Core::leasable_bytes).sum();
         let reply = send_in_pieces(&mut self.server, client, &request);
         let after = used_bytes(&self.server);
         if self.limit == 0 {
@@ -448,8 +450,8 @@ impl Play {
         if reply == OOM {
             self.refused += 1;
             assert!(
-                before + slack > self.limit,
-                "refused with {before} used of {}",
+                held + slack > self.limit,
+                "refused with {held} held of {}",
                 self.limit
             );
         } else {

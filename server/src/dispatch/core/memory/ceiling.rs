@@ -28,7 +28,7 @@ pub(super) struct Standing {
     /// Bytes of the pool; negative if all hold more than there is.
     free: i64,
     /// Bytes idle here.
-    idle: u64,
+    pub(super) idle: u64,
 }
 
 impl Standing {
@@ -134,6 +134,8 @@ impl Core {
         let held = used + idle + self.dying_bytes();
         let gauges = self.state.shared.gauges(self.state.id);
         gauges.held_bytes.store(held, Ordering::Relaxed);
+        let counted = self.budget.counted_idle(idle) + self.dying_bytes();
+        gauges.idle_bytes.store(counted, Ordering::Relaxed);
     }
 
     /// Whether this core is to be told now what is resident ([`Self::note_resident`]).

@@ -16,7 +16,9 @@ use larder_engine::Evicted;
 use super::ceiling::Standing;
 use crate::command::CoreCall;
 use crate::dispatch::core::Core;
-use crate::dispatch::limits::{EVICTED_AT_END, EVICTED_AT_ONCE, TEND_BUDGET, TIGHTENED_AT_ONCE};
+use crate::dispatch::limits::{
+    EVICTED_AT_END, EVICTED_AT_ONCE, IDLE_ELSEWHERE_BYTES, TEND_BUDGET, TIGHTENED_AT_ONCE,
+};
 use crate::routing::CoreId;
 
 impl Core {
@@ -57,8 +59,9 @@ impl Core {
             if suffices(standing, true) {
                 break true;
             }
-            // More of it is idle than is missing: it only has to be given back.
-            if standing.is_idle_enough(need) && tightened < TIGHTENED_AT_ONCE {
+            // More of it is idle than is missing, or nothing waits for more: it only has to be given back.
+            let gives_back = standing.is_idle_enough(need) || need == 0 && standing.idle > 0;
+            if gives_back && tightened < TIGHTENED_AT_ONCE {
                 if self.tighten() {
                     tightened += 1;
                     continue;
@@ -126,19 +129,28 @@ impl Core {
         self.make_room(0, most)
     }
 
-    /// Whether other cores have entries that may go, as many as there is used too much: they take a turn, and evict at its end.
+    /// Whether other cores have as much idle, or entries that may go, as there is held too much: they take a turn, and give back and evict at its end.
     pub(super) fn others_make_room(&mut self) -> bool {
+        let own_idle = self.idle_bytes();
         let shared = &self.state.shared;
         let overdrawn = shared.memory.free_bytes().min(0).unsigned_abs();
-        if overdrawn > self.overdraft_at_most() {
+        let at_most = self.overdraft_at_most();
+        let others = (0..shared.cores())
+            .map(CoreId)
+            .filter(|core| *core != self.state.id);
+        let idle_of = |core: &CoreId| shared.gauges(*core).idle_bytes.load(Ordering::Relaxed);
+        let is_idle_enough = own_idle + others.clone().map(|core| idle_of(&core)).sum::<u64>()
+            >= overdrawn
+            && overdrawn <= at_most.max(IDLE_ELSEWHERE_BYTES);
+        if overdrawn > at_most && !is_idle_enough {
             return false;
         }
-        let may_make_room = |core: &CoreId| {
-            let bytes = &shared.gauges(*core).evictable_bytes;
-            *core != self.state.id && bytes.load(Ordering::Relaxed) > overdrawn
+        let makes_room = |core: &CoreId| {
+            let evictable = &shared.gauges(*core).evictable_bytes;
+            is_idle_enough && idle_of(core) > 0
+                || evictable.load(Ordering::Relaxed) > overdrawn && overdrawn <= at_most
         };
-        let cores = (0..shared.cores()).map(CoreId);
-        let asked: Vec<CoreId> = cores.filter(may_make_room).collect();
+        let asked: Vec<CoreId> = others.filter(makes_room).collect();
         for &core in &asked {
             self.tell(core, take_a_turn, &[]);
         }
