@@ -25,7 +25,7 @@ use crate::limits::{ENTRIES_SHOWN_AT_ONCE, GUARDED_SHARE, QUOTA_DRAWN, QUOTA_NOT
 use crate::memory::Memory;
 use crate::quota::{Counted, Roster, Shares};
 use crate::spiral::entries::Entry;
-use crate::{ContentsId, DbIndex, Key, Prefixes, QuotaId};
+use crate::{ContentsId, DbIndex, Key, KeyHasher, Prefixes, QuotaId};
 
 /// Notes of the last changes that stay when others are settled: a command changes two keys at once, at most.
 const NOTES_KEPT: usize = 4;
@@ -70,6 +70,9 @@ enum Listing {
     /// While changes are taken back, entries with the same identity may count or not.
     IsUnknown,
 }
+
+/// A database, and what its entries are told by.
+type Within<'a> = (&'a Keyspace, &'a Memory, &'a KeyHasher);
 
 /// What the quotas have of a shard.
 pub(super) struct Quotas {
@@ -196,20 +199,25 @@ impl Quotas {
     }
 
     /// Counts what has changed as what it is by now. Of the last `kept` the notes stay.
-    fn settle(&mut self, databases: &[Keyspace], memory: &Memory, kept: usize) {
+    fn settle(&mut self, databases: &[Keyspace], within: (&Memory, &KeyHasher), kept: usize) {
         let mut notes = std::mem::take(&mut self.notes);
         let last = notes.len().saturating_sub(kept);
         let mut at = 0;
         notes.retain_mut(|note| {
             at += 1;
-            let has_more = self.settle_note(note, databases, memory);
+            let has_more = self.settle_note(note, databases, within);
             has_more || at > last
         });
         self.notes = notes;
     }
 
     /// Counts an entry anew; whether it changes by itself.
-    fn settle_note(&mut self, note: &mut Note, databases: &[Keyspace], memory: &Memory) -> bool {
+    fn settle_note(
+        &mut self,
+        note: &mut Note,
+        databases: &[Keyspace],
+        (memory, hasher): (&Memory, &KeyHasher),
+    ) -> bool {
         let found = databases
             .iter()
             .find(|keyspace| keyspace.id() == note.contents);
@@ -222,7 +230,12 @@ impl Quotas {
         if counted != note.counted {
             let was = std::mem::replace(&mut note.counted, counted);
             let who = (note.quota, Key::new(&note.key, note.hash));
-            self.recount((keyspace, memory), who, (&was, &counted), Listing::Follows);
+            self.recount(
+                (keyspace, memory, hasher),
+                who,
+                (&was, &counted),
+                Listing::Follows,
+            );
         }
         entry.is_some_and(|entry| memory.has_some_to_reclaim(entry))
     }
@@ -230,7 +243,7 @@ impl Quotas {
     /// The entry of a key, of a quota, counts as `is`, no more as `was`.
     fn recount(
         &mut self,
-        (keyspace, memory): (&Keyspace, &Memory),
+        within: Within<'_>,
         (quota, key): (QuotaId, Key<'_>),
         (was, is): (&Counted, &Counted),
         listing: Listing,
@@ -239,11 +252,11 @@ impl Quotas {
         let is_to_be_listed = match (was.may_go, is.may_go, listing) {
             (_, true, _) => Some(true),
             (true, false, _) | (_, _, Listing::IsUnknown) => {
-                Some(self.may_go_like(keyspace, memory, (quota, identity)))
+                Some(self.may_go_like(within, (quota, identity)))
             }
             (false, false, Listing::Follows) => None,
         };
-        let place = self.place_of(keyspace);
+        let place = self.place_of(within.0);
         let share = self.shares[place].of_mut(quota);
         share.recount(was, is);
         match is_to_be_listed {
@@ -262,15 +275,15 @@ impl Quotas {
     /// Whether an entry of a quota may go that has this identity.
     fn may_go_like(
         &self,
-        keyspace: &Keyspace,
-        memory: &Memory,
+        (keyspace, memory, hasher): Within<'_>,
         (quota, identity): (QuotaId, Identity),
     ) -> bool {
         let mut may_go = false;
         keyspace.entries_like(memory, identity, |entry| {
             let view = memory.view(entry);
-            let is_of_quota = self.quota_of(view.key()) == Some(quota);
-            may_go |= is_of_quota && self.count(&view).may_go;
+            let is_like = Identity::of(hasher.hash(view.key())) == identity;
+            may_go |=
+                is_like && self.quota_of(view.key()) == Some(quota) && self.count(&view).may_go;
         });
         may_go
     }
@@ -469,7 +482,7 @@ impl Shard {
             true => (&nothing, &counted),
             false => (&counted, &nothing),
         };
-        let within = (keyspace, &self.memory);
+        let within = (keyspace, &self.memory, &self.hasher);
         quotas.recount(within, (quota, key), change, Listing::IsUnknown);
         if !is_done {
             let is_same = |note: &Note| note.contents == id && *note.key == *key.bytes();
@@ -489,7 +502,7 @@ impl Shard {
         if let Some(quotas) = &mut self.quotas
             && quotas.notes.len() >= QUOTA_NOTES_MAX
         {
-            quotas.settle(&self.databases, &self.memory, NOTES_KEPT);
+            quotas.settle(&self.databases, (&self.memory, &self.hasher), NOTES_KEPT);
         }
     }
 
@@ -499,7 +512,7 @@ impl Shard {
         if let Some(quotas) = &mut self.quotas
             && !quotas.notes.is_empty()
         {
-            quotas.settle(&self.databases, &self.memory, 0);
+            quotas.settle(&self.databases, (&self.memory, &self.hasher), 0);
         }
     }
 
@@ -641,12 +654,8 @@ impl Shard {
             let key = self.hasher.key(view.key());
             let is = quotas.count(&view);
             let counted = (&Counted::default(), &is);
-            quotas.recount(
-                (keyspace, &self.memory),
-                (quota, key),
-                counted,
-                Listing::Follows,
-            );
+            let within = (keyspace, &self.memory, &self.hasher);
+            quotas.recount(within, (quota, key), counted, Listing::Follows);
         }
         quotas.shares[place].set_cursor(next);
         true
