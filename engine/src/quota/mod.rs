@@ -12,5 +12,5 @@ mod roster;
 mod shares;
 
 pub use prefixes::{Prefixes, QuotaId};
-pub(crate) use roster::Roster;
+pub(crate) use roster::DyingRosters;
 pub(crate) use shares::{Counted, Shares};

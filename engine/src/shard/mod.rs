@@ -70,6 +70,7 @@ use crate::journal::{Counts, Effect, Event, Journal, Removal};
 use crate::keyspace::{Ahead, ContentsId, KeyAhead, Keyspace};
 use crate::limits::LOOK_MAX_COST;
 use crate::memory::{Memory, Times, item_of};
+use crate::quota::DyingRosters;
 use crate::raw::Block;
 use crate::spiral::entries::Entry;
 use crate::subscribers::Subscribers;
@@ -173,6 +174,7 @@ pub struct Shard {
     eviction: Option<Box<Eviction>>,
     evicted_total: u64,
     quotas: Option<Box<Quotas>>,
+    dying_rosters: DyingRosters,
     journal: Journal,
     hand: Hand,
     expired_total: u64,
@@ -222,6 +224,7 @@ impl Shard {
             eviction: None,
             evicted_total: 0,
             quotas: None,
+            dying_rosters: DyingRosters::default(),
             journal: Journal::default(),
             hand: Hand::new(),
             expired_total: 0,

@@ -23,7 +23,7 @@ use crate::evict::{Identity, Rng, Scope};
 use crate::keyspace::Keyspace;
 use crate::limits::{ENTRIES_SHOWN_AT_ONCE, GUARDED_SHARE, QUOTA_DRAWN, QUOTA_NOTES_MAX};
 use crate::memory::Memory;
-use crate::quota::{Counted, Roster, Shares};
+use crate::quota::{Counted, Shares};
 use crate::spiral::entries::Entry;
 use crate::{ContentsId, DbIndex, Key, KeyHasher, Prefixes, QuotaId};
 
@@ -88,8 +88,8 @@ pub(super) struct Quotas {
     changed: Vec<QuotaId>,
     is_changed: Box<[bool]>,
     notes: Vec<Note>,
-    /// Lists of quotas, and of contents, that are no more.
-    dying: Vec<Roster>,
+    /// Bytes of the rosters of all shares.
+    roster_bytes: u64,
     rng: Rng,
 }
 
@@ -106,7 +106,7 @@ impl Quotas {
             changed: Vec::new(),
             is_changed: vec![false; len].into(),
             notes: Vec::new(),
-            dying: Vec::new(),
+            roster_bytes: 0,
             rng: Rng::new(seed),
         }
     }
@@ -259,11 +259,13 @@ impl Quotas {
         let place = self.place_of(within.0);
         let share = self.shares[place].of_mut(quota);
         share.recount(was, is);
+        let held = share.roster.held_bytes();
         match is_to_be_listed {
             Some(true) => share.roster.insert(identity),
             Some(false) => share.roster.remove(identity),
             None => {}
         }
+        self.roster_bytes = self.roster_bytes - held + share.roster.held_bytes();
         let sum = self.sums[quota.index()];
         let sum = Sum {
             bytes: sum.bytes - was.bytes + is.bytes,
@@ -290,11 +292,10 @@ impl Quotas {
 
     fn held_bytes(&self) -> u64 {
         let shares: u64 = self.shares.iter().map(Shares::held_bytes).sum();
-        let dying: u64 = self.dying.iter().map(Roster::held_bytes).sum();
         let notes = self.notes.capacity() * size_of::<Note>()
             + self.notes.iter().map(|note| note.key.len()).sum::<usize>();
         let each = size_of::<Sum>() + size_of::<QuotaId>() + 2;
-        shares + dying + (size_of::<Self>() + notes + self.sums.len() * each) as u64
+        shares + self.roster_bytes + (size_of::<Self>() + notes + self.sums.len() * each) as u64
     }
 }
 
@@ -309,16 +310,14 @@ impl Shard {
         {
             return quotas.set_guarded(guarded);
         }
-        let old = self.quotas.take();
+        if let Some(old) = self.quotas.take() {
+            let rosters = old.shares.into_iter().flat_map(Shares::into_rosters);
+            self.dying_rosters.add(rosters);
+        }
         if !prefixes.is_empty() {
             let (prefixes, guarded) = (Arc::clone(prefixes), guarded.into());
             let seed = self.hasher.hash(b"quotas");
             let mut quotas = Quotas::new(prefixes, guarded, scope, seed);
-            if let Some(old) = old {
-                quotas.dying = old.dying;
-                let rosters = old.shares.into_iter().flat_map(Shares::into_rosters);
-                quotas.dying.extend(rosters);
-            }
             for keyspace in &self.databases {
                 quotas.shares_of(keyspace);
             }
@@ -579,7 +578,8 @@ impl Shard {
             .position(|shares| shares.contents() == contents);
         if let Some(at) = at {
             let rosters = quotas.shares.swap_remove(at).into_rosters();
-            quotas.dying.extend(rosters);
+            let rosters = rosters.inspect(|roster| quotas.roster_bytes -= roster.held_bytes());
+            self.dying_rosters.add(rosters);
         }
     }
 
@@ -600,9 +600,8 @@ impl Shard {
     /// Whether there are entries to count, or lists to free.
     #[inline(always)]
     pub(super) fn has_to_tend_quotas(&self) -> bool {
-        self.quotas.as_ref().is_some_and(|quotas| {
-            !quotas.dying.is_empty() || self.uncounted_database(quotas).is_some()
-        })
+        let is_counting = |quotas: &Quotas| self.uncounted_database(quotas).is_some();
+        !self.dying_rosters.is_empty() || self.quotas.as_deref().is_some_and(is_counting)
     }
 
     /// A database of which not all is counted.
@@ -616,18 +615,13 @@ impl Shard {
 
     /// Counts some of what was there before the quotas, or frees some lists; whether there was something to do.
     pub(super) fn tend_quotas(&mut self) -> bool {
+        if self.dying_rosters.drop_some() {
+            return true;
+        }
         let Some(mut quotas) = self.quotas.take() else {
             return false;
         };
-        let has_worked = match quotas.dying.last_mut() {
-            Some(roster) => {
-                if !roster.drop_some() {
-                    quotas.dying.pop();
-                }
-                true
-            }
-            None => self.count_some(&mut quotas),
-        };
+        let has_worked = self.count_some(&mut quotas);
         self.quotas = Some(quotas);
         has_worked
     }
@@ -663,7 +657,8 @@ impl Shard {
 
     /// Bytes of what is known of quotas.
     pub(super) fn quota_bytes(&self) -> u64 {
-        self.quotas.as_ref().map_or(0, |quotas| quotas.held_bytes())
+        let held = self.quotas.as_ref().map_or(0, |quotas| quotas.held_bytes());
+        held + self.dying_rosters.held_bytes()
     }
 
     /// Verifies the sums of quotas, and who is listed. Takes as long as there are entries: for tests.
@@ -715,6 +710,8 @@ impl Shard {
                 (sum.bytes, sum.may_go) = (sum.bytes + bytes, sum.may_go + may_go);
             }
         }
+        let all = quotas.shares.iter().map(Shares::roster_bytes);
+        assert_eq!(all.sum::<u64>(), quotas.roster_bytes);
         assert_eq!(sums, *quotas.sums);
         let guarded = sums.iter().zip(&quotas.guard.guarded);
         let guarded = guarded.filter_map(|(sum, is_guarded)| is_guarded.then_some(sum.may_go));
