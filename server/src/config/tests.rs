@@ -1,10 +1,10 @@
 //! Tests of loading, reading, changing and writing back a configuration.
 
-use larder_engine::evict::{PolicyName, Scope};
 use std::fs;
 use std::path::PathBuf;
 
 use larder_engine::QuotaId;
+use larder_engine::evict::{PolicyName, Scope};
 
 use super::*;
 
