@@ -10,7 +10,7 @@
 mod roster;
 mod shares;
 
-pub(crate) use roster::Roster;
+pub(crate) use roster::DyingRosters;
 pub(crate) use shares::{Counted, Shares};
 
 use crate::PrefixSet;

@@ -32,6 +32,14 @@ pub(crate) struct Roster {
 }
 
 impl Roster {
+    /// None.
+    pub(crate) const EMPTY: Self = Self {
+        firsts: Vec::new(),
+        chunks: Vec::new(),
+        len: 0,
+        room: 0,
+    };
+
     pub(crate) fn len(&self) -> u64 {
         self.len
     }
@@ -185,6 +193,47 @@ impl Roster {
     pub(crate) fn contains(&self, Identity(identity): Identity) -> bool {
         let chunk = self.chunks.get(self.chunk_of(identity));
         chunk.is_some_and(|chunk| chunk.binary_search(&identity).is_ok())
+    }
+}
+
+/// Sets that are no more, given back in steps.
+#[derive(Debug, Default)]
+pub(crate) struct DyingRosters {
+    rosters: Vec<Roster>,
+    bytes: u64,
+}
+
+impl DyingRosters {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rosters.is_empty()
+    }
+
+    /// Bytes that they hold.
+    pub(crate) fn held_bytes(&self) -> u64 {
+        self.bytes + (self.rosters.capacity() * size_of::<Roster>()) as u64
+    }
+
+    pub(crate) fn add(&mut self, rosters: impl Iterator<Item = Roster>) {
+        for roster in rosters {
+            self.bytes += roster.held_bytes();
+            self.rosters.push(roster);
+        }
+    }
+
+    /// Gives some back; whether there was something.
+    pub(crate) fn drop_some(&mut self) -> bool {
+        let Some(roster) = self.rosters.last_mut() else {
+            return false;
+        };
+        self.bytes -= roster.held_bytes();
+        match roster.drop_some() {
+            true => self.bytes += roster.held_bytes(),
+            false => drop(self.rosters.pop()),
+        }
+        if self.rosters.is_empty() {
+            self.rosters = Vec::new();
+        }
+        true
     }
 }
 

@@ -1,11 +1,12 @@
 //! What quotas have of the contents of a database.
 
-use super::{QuotaId, Roster};
+use super::QuotaId;
+use super::roster::Roster;
 use crate::ContentsId;
 use crate::keyspace::Cursor;
 
 /// What a quota has of some contents.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Share {
     /// Bytes of its entries, as `MEMORY USAGE` has them.
     pub(crate) bytes: u64,
@@ -18,6 +19,14 @@ pub(crate) struct Share {
 }
 
 impl Share {
+    /// That of a quota that has nothing.
+    const NONE: Self = Self {
+        bytes: 0,
+        entries: 0,
+        may_go: 0,
+        roster: Roster::EMPTY,
+    };
+
     /// An entry counts as `is`, no more as `was`.
     ///
     /// # Panics
@@ -47,6 +56,9 @@ pub(crate) struct Shares {
     contents: ContentsId,
     /// Where the walk is that counts what was there before; none: all is counted.
     cursor: Option<Cursor>,
+    /// How many quotas there are.
+    quotas: usize,
+    /// What each has; nothing until one has something.
     of: Box<[Share]>,
 }
 
@@ -56,7 +68,8 @@ impl Shares {
         Self {
             contents,
             cursor: (!is_empty).then_some(Cursor(0)),
-            of: (0..quotas).map(|_| Share::default()).collect(),
+            quotas,
+            of: Box::default(),
         }
     }
 
@@ -80,22 +93,30 @@ impl Shares {
     }
 
     pub(crate) fn of(&self, quota: QuotaId) -> &Share {
-        &self.of[quota.index()]
+        static NONE: Share = Share::NONE;
+        self.of.get(quota.index()).unwrap_or(&NONE)
     }
 
     pub(crate) fn of_mut(&mut self, quota: QuotaId) -> &mut Share {
+        if self.of.is_empty() {
+            self.of = (0..self.quotas).map(|_| Share::NONE).collect();
+        }
         &mut self.of[quota.index()]
     }
 
-    /// Bytes that it holds.
+    /// Bytes that it holds, but for rosters.
     pub(crate) fn held_bytes(&self) -> u64 {
-        let rosters: u64 = self.of.iter().map(|share| share.roster.held_bytes()).sum();
-        rosters + size_of_val(&*self.of) as u64
+        size_of_val(&*self.of) as u64
+    }
+
+    /// Bytes of its rosters.
+    pub(crate) fn roster_bytes(&self) -> u64 {
+        self.of.iter().map(|share| share.roster.held_bytes()).sum()
     }
 
     /// Its rosters, to be given back in steps.
     pub(crate) fn into_rosters(self) -> impl Iterator<Item = Roster> {
         let rosters = self.of.into_vec().into_iter().map(|share| share.roster);
-        rosters.filter(|roster| roster.len() > 0)
+        rosters.filter(|roster| roster.held_bytes() > 0)
     }
 }

@@ -5,9 +5,9 @@ use proptest::prelude::*;
 
 use super::tests::{cases, shard_with};
 use super::*;
-use crate::StringForm;
 use crate::evict::{Lfu, PolicyName, Scope};
 use crate::key::Alike;
+use crate::{Event, StringForm};
 
 const LIMIT_BYTES: u64 = 12 << 20;
 /// What a write may need beside four times its bytes.

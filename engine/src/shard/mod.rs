@@ -79,6 +79,7 @@ use crate::journal::Journal;
 use crate::keyspace::{Ahead, ContentsId, KeyAhead, Keyspace};
 use crate::limits::LOOK_MAX_COST;
 use crate::memory::{Memory, Times, item_of};
+use crate::quota::DyingRosters;
 use crate::raw::Block;
 use crate::spiral::entries::Entry;
 use crate::subscribers::Subscribers;
@@ -169,6 +170,7 @@ pub struct Shard {
     /// Entries that came while there was a policy, and their bytes.
     came_total: (u64, u64),
     quotas: Option<Box<Quotas>>,
+    dying_rosters: DyingRosters,
     journal: Journal,
     hand: Hand,
     expired_total: u64,
@@ -226,6 +228,7 @@ impl Shard {
             evicted_bytes_total: 0,
             ages: Ages::default(),
             quotas: None,
+            dying_rosters: DyingRosters::default(),
             journal: Journal::default(),
             hand: Hand::new(),
             expired_total: 0,

@@ -23,9 +23,9 @@ use crate::evict::{Identity, Rng, Scope};
 use crate::keyspace::Keyspace;
 use crate::limits::{ENTRIES_SHOWN_AT_ONCE, GUARDED_SHARE, QUOTA_DRAWN, QUOTA_NOTES_MAX};
 use crate::memory::Memory;
-use crate::quota::{Counted, Roster, Shares};
+use crate::quota::{Counted, Shares};
 use crate::spiral::entries::Entry;
-use crate::{ContentsId, DbIndex, Key, PrefixSet, QuotaId};
+use crate::{ContentsId, DbIndex, Key, KeyHasher, PrefixSet, QuotaId};
 
 /// Notes of the last changes that stay when others are settled: a command changes two keys at once, at most.
 const NOTES_KEPT: usize = 4;
@@ -71,6 +71,9 @@ enum Listing {
     IsUnknown,
 }
 
+/// A database, and what its entries are told by.
+type Within<'a> = (&'a Keyspace, &'a Memory, &'a KeyHasher);
+
 /// What the quotas have of a shard.
 pub(super) struct Quotas {
     guard: Guard,
@@ -85,8 +88,8 @@ pub(super) struct Quotas {
     changed: Vec<QuotaId>,
     is_changed: Box<[bool]>,
     notes: Vec<Note>,
-    /// Lists of quotas, and of contents, that are no more.
-    dying: Vec<Roster>,
+    /// Bytes of the rosters of all shares.
+    roster_bytes: u64,
     rng: Rng,
 }
 
@@ -108,7 +111,7 @@ impl Quotas {
             changed: Vec::new(),
             is_changed: vec![false; len].into(),
             notes: Vec::new(),
-            dying: Vec::new(),
+            roster_bytes: 0,
             rng: Rng::new(seed),
         }
     }
@@ -201,20 +204,25 @@ impl Quotas {
     }
 
     /// Counts what has changed as what it is by now. Of the last `kept` the notes stay.
-    fn settle(&mut self, databases: &[Keyspace], memory: &Memory, kept: usize) {
+    fn settle(&mut self, databases: &[Keyspace], within: (&Memory, &KeyHasher), kept: usize) {
         let mut notes = std::mem::take(&mut self.notes);
         let last = notes.len().saturating_sub(kept);
         let mut at = 0;
         notes.retain_mut(|note| {
             at += 1;
-            let has_more = self.settle_note(note, databases, memory);
+            let has_more = self.settle_note(note, databases, within);
             has_more || at > last
         });
         self.notes = notes;
     }
 
     /// Counts an entry anew; whether it changes by itself.
-    fn settle_note(&mut self, note: &mut Note, databases: &[Keyspace], memory: &Memory) -> bool {
+    fn settle_note(
+        &mut self,
+        note: &mut Note,
+        databases: &[Keyspace],
+        (memory, hasher): (&Memory, &KeyHasher),
+    ) -> bool {
         let found = databases
             .iter()
             .find(|keyspace| keyspace.id() == note.contents);
@@ -227,7 +235,12 @@ impl Quotas {
         if counted != note.counted {
             let was = std::mem::replace(&mut note.counted, counted);
             let who = (note.quota, Key::new(&note.key, note.hash));
-            self.recount((keyspace, memory), who, (&was, &counted), Listing::Follows);
+            self.recount(
+                (keyspace, memory, hasher),
+                who,
+                (&was, &counted),
+                Listing::Follows,
+            );
         }
         entry.is_some_and(|entry| memory.has_some_to_reclaim(entry))
     }
@@ -235,7 +248,7 @@ impl Quotas {
     /// The entry of a key, of a quota, counts as `is`, no more as `was`.
     fn recount(
         &mut self,
-        (keyspace, memory): (&Keyspace, &Memory),
+        within: Within<'_>,
         (quota, key): (QuotaId, Key<'_>),
         (was, is): (&Counted, &Counted),
         listing: Listing,
@@ -244,18 +257,20 @@ impl Quotas {
         let is_to_be_listed = match (was.may_go, is.may_go, listing) {
             (_, true, _) => Some(true),
             (true, false, _) | (_, _, Listing::IsUnknown) => {
-                Some(self.may_go_like(keyspace, memory, (quota, identity)))
+                Some(self.may_go_like(within, (quota, identity)))
             }
             (false, false, Listing::Follows) => None,
         };
-        let place = self.place_of(keyspace);
+        let place = self.place_of(within.0);
         let share = self.shares[place].of_mut(quota);
         share.recount(was, is);
+        let held = share.roster.held_bytes();
         match is_to_be_listed {
             Some(true) => share.roster.insert(identity),
             Some(false) => share.roster.remove(identity),
             None => {}
         }
+        self.roster_bytes = self.roster_bytes - held + share.roster.held_bytes();
         let sum = self.sums[quota.index()];
         let sum = Sum {
             bytes: sum.bytes - was.bytes + is.bytes,
@@ -267,26 +282,25 @@ impl Quotas {
     /// Whether an entry of a quota may go that has this identity.
     fn may_go_like(
         &self,
-        keyspace: &Keyspace,
-        memory: &Memory,
+        (keyspace, memory, hasher): Within<'_>,
         (quota, identity): (QuotaId, Identity),
     ) -> bool {
         let mut may_go = false;
         keyspace.entries_like(memory, identity, |entry| {
             let view = memory.view(entry);
-            let is_of_quota = self.quota_of(view.key()) == Some(quota);
-            may_go |= is_of_quota && self.count(&view).may_go;
+            let is_like = Identity::of(hasher.hash(view.key())) == identity;
+            may_go |=
+                is_like && self.quota_of(view.key()) == Some(quota) && self.count(&view).may_go;
         });
         may_go
     }
 
     fn held_bytes(&self) -> u64 {
         let shares: u64 = self.shares.iter().map(Shares::held_bytes).sum();
-        let dying: u64 = self.dying.iter().map(Roster::held_bytes).sum();
         let notes = self.notes.capacity() * size_of::<Note>()
             + self.notes.iter().map(|note| note.key.len()).sum::<usize>();
         let each = size_of::<Sum>() + size_of::<QuotaId>() + 2;
-        shares + dying + (size_of::<Self>() + notes + self.sums.len() * each) as u64
+        shares + self.roster_bytes + (size_of::<Self>() + notes + self.sums.len() * each) as u64
     }
 }
 
@@ -301,16 +315,14 @@ impl Shard {
         {
             return quotas.set_guarded(guarded);
         }
-        let old = self.quotas.take();
+        if let Some(old) = self.quotas.take() {
+            let rosters = old.shares.into_iter().flat_map(Shares::into_rosters);
+            self.dying_rosters.add(rosters);
+        }
         if !prefixes.is_empty() {
             let (prefixes, guarded) = (Arc::clone(prefixes), guarded.into());
             let seed = self.hasher.hash(b"quotas");
             let mut quotas = Quotas::new(prefixes, guarded, scope, seed);
-            if let Some(old) = old {
-                quotas.dying = old.dying;
-                let rosters = old.shares.into_iter().flat_map(Shares::into_rosters);
-                quotas.dying.extend(rosters);
-            }
             for keyspace in &self.databases {
                 quotas.shares_of(keyspace);
             }
@@ -474,7 +486,7 @@ impl Shard {
             true => (&nothing, &counted),
             false => (&counted, &nothing),
         };
-        let within = (keyspace, &self.memory);
+        let within = (keyspace, &self.memory, &self.hasher);
         quotas.recount(within, (quota, key), change, Listing::IsUnknown);
         if !is_done {
             let is_same = |note: &Note| note.contents == id && *note.key == *key.bytes();
@@ -494,7 +506,7 @@ impl Shard {
         if let Some(quotas) = &mut self.quotas
             && quotas.notes.len() >= QUOTA_NOTES_MAX
         {
-            quotas.settle(&self.databases, &self.memory, NOTES_KEPT);
+            quotas.settle(&self.databases, (&self.memory, &self.hasher), NOTES_KEPT);
         }
     }
 
@@ -504,7 +516,7 @@ impl Shard {
         if let Some(quotas) = &mut self.quotas
             && !quotas.notes.is_empty()
         {
-            quotas.settle(&self.databases, &self.memory, 0);
+            quotas.settle(&self.databases, (&self.memory, &self.hasher), 0);
         }
     }
 
@@ -571,7 +583,8 @@ impl Shard {
             .position(|shares| shares.contents() == contents);
         if let Some(at) = at {
             let rosters = quotas.shares.swap_remove(at).into_rosters();
-            quotas.dying.extend(rosters);
+            let rosters = rosters.inspect(|roster| quotas.roster_bytes -= roster.held_bytes());
+            self.dying_rosters.add(rosters);
         }
     }
 
@@ -592,9 +605,8 @@ impl Shard {
     /// Whether there are entries to count, or lists to free.
     #[inline(always)]
     pub(super) fn has_to_tend_quotas(&self) -> bool {
-        self.quotas.as_ref().is_some_and(|quotas| {
-            !quotas.dying.is_empty() || self.uncounted_database(quotas).is_some()
-        })
+        let is_counting = |quotas: &Quotas| self.uncounted_database(quotas).is_some();
+        !self.dying_rosters.is_empty() || self.quotas.as_deref().is_some_and(is_counting)
     }
 
     /// A database of which not all is counted.
@@ -608,18 +620,13 @@ impl Shard {
 
     /// Counts some of what was there before the quotas, or frees some lists; whether there was something to do.
     pub(super) fn tend_quotas(&mut self) -> bool {
+        if self.dying_rosters.drop_some() {
+            return true;
+        }
         let Some(mut quotas) = self.quotas.take() else {
             return false;
         };
-        let has_worked = match quotas.dying.last_mut() {
-            Some(roster) => {
-                if !roster.drop_some() {
-                    quotas.dying.pop();
-                }
-                true
-            }
-            None => self.count_some(&mut quotas),
-        };
+        let has_worked = self.count_some(&mut quotas);
         self.quotas = Some(quotas);
         has_worked
     }
@@ -646,12 +653,8 @@ impl Shard {
             let key = self.hasher.key(view.key());
             let is = quotas.count(&view);
             let counted = (&Counted::default(), &is);
-            quotas.recount(
-                (keyspace, &self.memory),
-                (quota, key),
-                counted,
-                Listing::Follows,
-            );
+            let within = (keyspace, &self.memory, &self.hasher);
+            quotas.recount(within, (quota, key), counted, Listing::Follows);
         }
         quotas.shares[place].set_cursor(next);
         true
@@ -659,7 +662,8 @@ impl Shard {
 
     /// Bytes of what is known of quotas.
     pub(super) fn quota_bytes(&self) -> u64 {
-        self.quotas.as_ref().map_or(0, |quotas| quotas.held_bytes())
+        let held = self.quotas.as_ref().map_or(0, |quotas| quotas.held_bytes());
+        held + self.dying_rosters.held_bytes()
     }
 
     /// Verifies the sums of quotas, and who is listed. Takes as long as there are entries: for tests.
@@ -711,6 +715,8 @@ impl Shard {
                 (sum.bytes, sum.may_go) = (sum.bytes + bytes, sum.may_go + may_go);
             }
         }
+        let all = quotas.shares.iter().map(Shares::roster_bytes);
+        assert_eq!(all.sum::<u64>(), quotas.roster_bytes);
         assert_eq!(sums, *quotas.sums);
         let guarded = sums.iter().zip(&quotas.guard.guarded);
         let guarded = guarded.filter_map(|(sum, is_guarded)| is_guarded.then_some(sum.may_go));

@@ -10,7 +10,7 @@ use super::tests::{alike, cases, shard, tend_to_the_end};
 use super::undo::tests::Observed;
 use super::*;
 use crate::evict::{Lfu, PolicyName, Scope};
-use crate::{PrefixSet, QuotaId, StringForm, Undo};
+use crate::{Event, PrefixSet, QuotaId, StringForm, Undo};
 
 /// Sets of prefixes of the keys of tests: nested ones, long ones, single keys.
 const SETS: [&[&[u8]]; 4] = [
@@ -240,7 +240,11 @@ fn what_is_used_stays_longer_than_what_is_not_within_a_quota_too() {
         let mut shard = shard();
         let mut now = 1_700_000_000_000;
         shard.set_now(UnixMillis(now));
-        shard.set_eviction(Some(&eviction(policy, Scope::AllKeys)));
+        // Less than there is: a queue of new entries has a part of it.
+        shard.set_eviction(Some(&EvictionOptions {
+            capacity_bytes: 30_000,
+            ..eviction(policy, Scope::AllKeys)
+        }));
         set_quotas(&mut shard, &[b"t:"], &[false]);
         (0..1000).for_each(|n| set(&mut shard, 0, &format!("t:{n}"), 20));
         for _ in 0..30 {

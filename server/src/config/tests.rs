@@ -1,8 +1,10 @@
 //! Tests of loading, reading, changing and writing back a configuration.
 
-use larder_engine::evict::{PolicyName, Scope};
 use std::fs;
 use std::path::PathBuf;
+
+use larder_engine::QuotaId;
+use larder_engine::evict::{PolicyName, Scope};
 
 use super::*;
 
@@ -454,6 +456,42 @@ fn a_rewritten_configuration_loads_as_it_was() {
     .unwrap();
     none.rewrite().unwrap();
     assert_eq!(Config::load(Some(&file), &[]).unwrap().values, none.values);
+}
+
+#[test]
+fn each_quota_has_a_line_and_rewriting_keeps_them() {
+    let file = scratch("quotas.conf");
+    let old = "# tenants\nlarder-quota b: 1mb 0\nlarder-quota \"with blank\" 0 5\nport 7000\n";
+    fs::write(&file, old).unwrap();
+    let config = Config::load(Some(&file), &[]).unwrap();
+    let value = "b: 1048576 0 \"with blank\" 0 5";
+    assert_eq!(
+        config.get(b"larder-quota"),
+        [("larder-quota", value.to_owned())]
+    );
+    config.quotas().get(QuotaId(0)).tell_bytes(0, 77);
+    let config = set(
+        &config,
+        &[("larder-quota", "a: 1kb 7 b: 2mb 0"), ("timeout", "5")],
+    )
+    .unwrap();
+    assert_eq!(
+        config.quotas().get(QuotaId(1)).used_bytes(),
+        0,
+        "other keys may be its own"
+    );
+    config.quotas().get(QuotaId(1)).tell_bytes(0, 88);
+    let config = set(&config, &[("timeout", "6")]).unwrap();
+    assert_eq!(config.quotas().get(QuotaId(1)).used_bytes(), 88);
+    config.rewrite().unwrap();
+    let text = fs::read_to_string(&file).unwrap();
+    let begins = "# tenants\nlarder-quota a: 1024 7\nlarder-quota b: 2097152 0\nport 7000\n";
+    assert!(text.starts_with(begins), "{text}");
+    let again = Config::load(Some(&file), &[]).unwrap();
+    assert_eq!(again.larder_quota, config.larder_quota);
+    let none = set(&again, &[("larder-quota", "")]).unwrap();
+    none.rewrite().unwrap();
+    assert!(!fs::read_to_string(&file).unwrap().contains("quota"));
 }
 
 #[test]
