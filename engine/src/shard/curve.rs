@@ -150,6 +150,11 @@ impl Shard {
         self.sampled.is_some()
     }
 
+    /// Bytes of what the policy holds besides the entries, and of what the curve does.
+    pub fn eviction_overhead(&self) -> (u64, u64) {
+        (self.eviction_bytes(), self.curve_bytes())
+    }
+
     /// The curve, which has taken in all that befell.
     pub fn curve(&mut self) -> Option<&mut Curve> {
         let sampled = self.sampled.as_mut()?;

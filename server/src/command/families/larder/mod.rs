@@ -10,7 +10,7 @@ use crate::command::{CommandSpec, Flags, Group, Run, SessionCall};
 use crate::resp::errors::CommandResult;
 
 pub(super) use hotkeys::HotKeyReport;
-pub use mrc::curve_of;
+pub use mrc::{curve_of, entries_sampled};
 pub(super) use stats::HitsReport;
 
 /// The family's table.

@@ -263,7 +263,7 @@ fn merge(_: &Args<'_>, parts: &[&[u8]], reply: &mut Reply<'_>) -> CommandResult 
 
 #[cfg(test)]
 mod tests {
-    use crate::dispatch::testing::{Server, key_on};
+    use crate::dispatch::testing::Server;
 
     /// Words and numbers of a reply, in a row.
     fn flat(told: &str) -> String {
@@ -278,7 +278,7 @@ mod tests {
     fn hits_of_all_cores_are_told_by_database_and_by_prefix() {
         let mut server = Server::configured(2, &[("hit-ratio-prefixes", "user: user:1")]);
         let client = server.connect(0);
-        let (near, far) = (key_on(0, 2, "user:a"), key_on(1, 2, "user:b"));
+        let (near, far) = ("user:a", "user:b");
         for command in [
             format!("SET {near} 1"),
             format!("SET {far} 1"),
