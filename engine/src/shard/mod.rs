@@ -169,7 +169,6 @@ pub struct Shard {
     history_of_just_used: u32,
     eviction: Option<Box<Eviction>>,
     evicted_total: u64,
-    /// Entries that came while there was a policy, and their bytes.
     came_total: (u64, u64),
     journal: Journal,
     hand: Hand,
@@ -311,14 +310,6 @@ impl Shard {
             arena_bytes: self.memory.held_bytes() + retired_bytes,
             payload_bytes: self.memory.payload_bytes(),
         }
-    }
-
-    /// Bytes of entries.
-    #[inline]
-    fn entry_bytes(&self) -> u64 {
-        let retired = self.graveyard.as_ref();
-        let retired_bytes = retired.map_or(0, |graveyard| graveyard.retired_bytes());
-        self.memory.item_bytes_total() - self.kept_bytes + retired_bytes
     }
 
     /// Bytes that count as used and belong to no entry any more: large buffers that [`Self::tend`] gives back in pieces.
