@@ -108,7 +108,7 @@ impl Core {
 
     /// Whether other cores have as much idle, or entries that may go, as there is held too much: they take a turn, and give back and evict at its end.
     pub(super) fn others_make_room(&mut self) -> bool {
-        let own_idle = self.idle_bytes();
+        let own_idle = self.standing().idle;
         let shared = &self.state.shared;
         let overdrawn = shared.memory.free_bytes().min(0).unsigned_abs();
         let at_most = self.overdraft_at_most();
