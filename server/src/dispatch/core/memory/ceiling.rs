@@ -239,8 +239,10 @@ impl Core {
         }
     }
 
-    /// All hold more than there is: clients are looked at at the end of the turn.
-    pub(super) fn look_at_owed(&mut self) {
-        self.state.sessions.memory_mut().note_change();
+    /// What clients are owed is looked at at the end of the turn, if all hold more than there is.
+    pub(in crate::dispatch::core) fn look_at_owed(&mut self) {
+        if self.budget.is_limited() && self.state.shared.memory.free_bytes() < 0 {
+            self.state.sessions.memory_mut().note_change();
+        }
     }
 }

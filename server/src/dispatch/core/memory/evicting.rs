@@ -90,8 +90,11 @@ impl Core {
 
     #[cold]
     fn make_room_at_end(&mut self) -> bool {
-        let far_beyond = self.standing().overdrawn() > self.overdraft_at_most();
-        let most = match far_beyond {
+        let standing = self.standing();
+        if standing.suffices(0, self.budget.overdraft_max()) {
+            return false;
+        }
+        let most = match standing.overdrawn() > self.overdraft_at_most() {
             true => EVICTED_AT_ONCE,
             false => EVICTED_AT_END,
         };
