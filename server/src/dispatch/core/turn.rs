@@ -170,6 +170,7 @@ impl Core {
         self.budget.note_period();
         let freed_bytes = memory.freed_bytes();
         self.client_memory.note_period(freed_bytes, now_ms);
+        self.look_at_owed();
     }
 
     /// Tells the others how much time the core has spent on commands.

@@ -22,6 +22,28 @@ use crate::dispatch::limits::{
 use crate::routing::CoreId;
 use crate::session::Session;
 
+/// Bytes that a core holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Holdings {
+    /// Those in use.
+    pub(super) used: u64,
+    /// Those in which nothing lies.
+    idle: u64,
+    /// Of these, what counts.
+    counted_idle: u64,
+    /// Those of what is deleted and on its way back to the system, which count as idle. Nobody is refused for those of another core: they are
+    /// free before as much could be written.
+    pub(super) dying: u64,
+}
+
+impl Holdings {
+    /// What is leased.
+    #[inline(always)]
+    pub(super) fn leasable(self) -> u64 {
+        self.used + self.counted_idle + self.dying
+    }
+}
+
 /// How the pool stands, and what this core could give back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Standing {
@@ -59,31 +81,36 @@ impl Standing {
 }
 
 impl Core {
-    /// Bytes held though nothing lies in them, but for a little, and those on their way back to the system.
-    #[inline]
-    pub(super) fn idle_bytes(&self) -> u64 {
-        let idle = self.state.shard.memory().idle_bytes + self.buffers.bytes() as u64;
-        self.budget.counted_idle(idle) + self.dying_bytes()
-    }
-
-    /// Bytes of what is deleted and on its way back to the system, which count as idle. Nobody is refused for those of another core: they
-    /// are free before as much could be written.
-    #[inline]
-    pub(super) fn dying_bytes(&self) -> u64 {
-        let dying = self.state.shard.dying_bytes();
-        dying.min(DYING_UNCOUNTED_MAX_BYTES)
+    /// What the core holds, `outbox_bytes` for other cores among it.
+    #[inline(always)]
+    pub(super) fn holdings(&self, outbox_bytes: u64) -> Holdings {
+        let scripts = self.state.scripts.held_bytes() as u64;
+        let sessions = self.state.sessions.memory().bytes();
+        let besides = sessions + scripts + self.state.observed.copy_bytes + self.budget.kept();
+        let shard = &self.state.shard;
+        let memory = shard.memory();
+        let dying = shard.dying_bytes().min(DYING_UNCOUNTED_MAX_BYTES);
+        let live = memory.used_bytes() - dying;
+        let idle = memory.idle_bytes + self.buffers.bytes() as u64;
+        Holdings {
+            // Only where a test has switched locks off may what is given be gone before it has arrived.
+            used: live.saturating_sub(self.state.given_bytes) + besides + outbox_bytes,
+            idle,
+            counted_idle: self.budget.counted_idle(idle),
+            dying,
+        }
     }
 
     /// Leases what the core holds now, and looks how the pool stands.
     pub(super) fn standing(&mut self) -> Standing {
-        let (used, idle, dying) = (self.used_bytes(), self.idle_bytes(), self.dying_bytes());
+        let holdings = self.holdings(self.outboxes.weighed_bytes());
         let pool = &self.state.shared.memory;
-        self.budget.fit(pool, used + idle);
-        self.budget.tell_dying(pool, dying);
-        let dying_elsewhere = pool.dying_bytes().saturating_sub(dying);
+        self.budget.fit(pool, holdings.leasable());
+        self.budget.tell_dying(pool, holdings.dying);
+        let dying_elsewhere = pool.dying_bytes().saturating_sub(holdings.dying);
         Standing {
             free: pool.free_bytes() + dying_elsewhere.cast_signed(),
-            idle,
+            idle: holdings.counted_idle + holdings.dying,
         }
     }
 
@@ -127,15 +154,14 @@ impl Core {
         self.state.shard.tend(TEND_BUDGET)
     }
 
-    /// Tells the core that measures what this one holds, of which it uses `used`.
-    pub(super) fn tell_held(&self, used: u64) {
-        let shard = &self.state.shard;
-        let idle = shard.memory().idle_bytes + self.buffers.bytes() as u64;
-        let held = used + idle + self.dying_bytes();
+    /// Tells the other cores what this one holds, and the one that measures.
+    #[inline]
+    pub(super) fn tell_held(&self, holdings: Holdings) {
         let gauges = self.state.shared.gauges(self.state.id);
+        let held = holdings.used + holdings.idle + holdings.dying;
         gauges.held_bytes.store(held, Ordering::Relaxed);
-        let counted = self.budget.counted_idle(idle) + self.dying_bytes();
-        gauges.idle_bytes.store(counted, Ordering::Relaxed);
+        let idle = holdings.counted_idle + holdings.dying;
+        gauges.idle_bytes.store(idle, Ordering::Relaxed);
     }
 
     /// Whether this core is to be told now what is resident ([`Self::note_resident`]).
@@ -222,8 +248,10 @@ impl Core {
         }
     }
 
-    /// All hold more than there is: clients are looked at at the end of the turn.
-    pub(super) fn look_at_owed(&mut self) {
-        self.state.sessions.memory_mut().note_change();
+    /// What clients are owed is looked at at the end of the turn, if all hold more than there is.
+    pub(in crate::dispatch::core) fn look_at_owed(&mut self) {
+        if self.budget.is_limited() && self.state.shared.memory.free_bytes() < 0 {
+            self.state.sessions.memory_mut().note_change();
+        }
     }
 }

@@ -121,8 +121,11 @@ impl Core {
 
     #[cold]
     fn make_room_at_end(&mut self) -> bool {
-        let far_beyond = self.standing().overdrawn() > self.overdraft_at_most();
-        let most = match far_beyond {
+        let standing = self.standing();
+        if standing.suffices(0, self.budget.overdraft_max()) {
+            return false;
+        }
+        let most = match standing.overdrawn() > self.overdraft_at_most() {
             true => EVICTED_AT_ONCE,
             false => EVICTED_AT_END,
         };
@@ -131,7 +134,7 @@ impl Core {
 
     /// Whether other cores have as much idle, or entries that may go, as there is held too much: they take a turn, and give back and evict at its end.
     pub(super) fn others_make_room(&mut self) -> bool {
-        let own_idle = self.idle_bytes();
+        let own_idle = self.standing().idle;
         let shared = &self.state.shared;
         let overdrawn = shared.memory.free_bytes().min(0).unsigned_abs();
         let at_most = self.overdraft_at_most();

@@ -20,8 +20,8 @@ use crate::dispatch::core::Core;
 use crate::dispatch::core::input::Target;
 use crate::dispatch::exec::is_queued;
 use crate::dispatch::limits::{
-    BATCH_WEIGHED_BYTES, DYING_UNCOUNTED_MAX_BYTES, EVICTED_AT_ONCE, FREEING_STEPS_MAX,
-    MAIL_MAX_BYTES, RUN_BASE_BYTES, RUN_GROWTH, TEND_BUDGET, TIMED_ARGS_BYTES,
+    BATCH_WEIGHED_BYTES, EVICTED_AT_ONCE, FREEING_STEPS_MAX, MAIL_MAX_BYTES, RUN_BASE_BYTES,
+    RUN_GROWTH, TEND_BUDGET, TIMED_ARGS_BYTES,
 };
 use crate::dispatch::mail::batch::{Batch, Request, Seal};
 use crate::dispatch::mail::requests::{Ticket, Work};
@@ -30,27 +30,15 @@ use crate::routing::CoreId;
 use crate::session::{Session, gate};
 
 impl Core {
-    /// Bytes the core holds, without large buffers on their way back to the system: whoever is told that a command was
+    /// Bytes the core uses, without large buffers on their way back to the system: whoever is told that a command was
     /// refused, or that a value is deleted, finds its memory free at once, on every core.
     pub(in crate::dispatch) fn used_bytes(&self) -> u64 {
-        self.used_bytes_with(self.outboxes.weighed_bytes())
-    }
-
-    #[inline(always)]
-    fn used_bytes_with(&self, outbox_bytes: u64) -> u64 {
-        let scripts = self.state.scripts.held_bytes() as u64;
-        let sessions = self.state.sessions.memory().bytes();
-        let besides = sessions + scripts + self.state.observed.copy_bytes + self.budget.kept();
-        let shard = &self.state.shard;
-        let dying = shard.dying_bytes().min(DYING_UNCOUNTED_MAX_BYTES);
-        let live = shard.memory().used_bytes() - dying;
-        // Only where a test has switched locks off may what is given be gone before it has arrived.
-        live.saturating_sub(self.state.given_bytes) + besides + outbox_bytes
+        self.holdings(self.outboxes.weighed_bytes()).used
     }
 
     /// Bytes the core leases: what it uses, and what is idle but for a little.
     pub(in crate::dispatch) fn leasable_bytes(&self) -> u64 {
-        self.used_bytes() + self.idle_bytes()
+        self.holdings(self.outboxes.weighed_bytes()).leasable()
     }
 
     /// A limit may have come, changed or gone.
@@ -98,20 +86,19 @@ impl Core {
     #[inline(always)]
     pub(in crate::dispatch::core) fn settle_lease(&mut self) {
         let outbox_bytes = self.outboxes.weighed_bytes();
-        let used = self.used_bytes_with(outbox_bytes);
-        let idle = self.idle_bytes();
+        let holdings = self.holdings(outbox_bytes);
         if self.budget.is_limited() {
-            self.tell_held(used);
+            self.tell_held(holdings);
         }
-        let dying = self.dying_bytes();
-        self.budget.tell_dying(&self.state.shared.memory, dying);
+        self.budget
+            .tell_dying(&self.state.shared.memory, holdings.dying);
         let peak = &mut self.state.observed.peak_bytes;
-        *peak = used.max(*peak);
+        *peak = holdings.used.max(*peak);
         let between_cores = &mut self.state.observed.between_cores_bytes;
         *between_cores = self.budget.kept() + outbox_bytes;
         let are_weighed = self.state.gates & gate::MAXMEMORY != 0;
-        self.budget
-            .settle(&self.state.shared.memory, used + idle, are_weighed);
+        let pool = &self.state.shared.memory;
+        self.budget.settle(pool, holdings.leasable(), are_weighed);
     }
 
     /// Whether the server holds more than `maxmemory`: then what would use more is refused.
