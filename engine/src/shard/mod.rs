@@ -167,6 +167,7 @@ pub struct Shard {
     evicted_total: u64,
     evicted_bytes_total: u64,
     ages: Ages,
+    /// Entries that came while there was a policy, and their bytes.
     came_total: (u64, u64),
     quotas: Option<Box<Quotas>>,
     dying_rosters: DyingRosters,

@@ -108,8 +108,9 @@ impl Quotas {
             shares: Vec::new(),
             sums: vec![Sum::default(); len].into(),
             guarded: 0,
-            changed: Vec::new(),
-            is_changed: vec![false; len].into(),
+            // Whoever was told of others before is told that these have nothing yet.
+            changed: (0..len).map(|at| QuotaId(at as u16)).collect(),
+            is_changed: vec![true; len].into(),
             notes: Vec::new(),
             roster_bytes: 0,
             rng: Rng::new(seed),

@@ -121,6 +121,9 @@ pub const EVICTED_AT_ONCE: u32 = 4096;
 /// The same at the end of a turn.
 pub const EVICTED_AT_END: u32 = 256;
 
+/// Draws of some entries of a quota, one after another, that find none which may go, before it is taken that there is none.
+pub const DRAWN_IN_VAIN_MAX: u32 = 32;
+
 /// Entries that come before a core tells the others, so that they lend it memory or borrow its own.
 pub const TOLD_AFTER_ENTRIES: u64 = 64;
 

@@ -19,7 +19,7 @@ use larder_engine::{Evicted, QuotaId};
 
 use crate::command::{Args, Command, CommandSpec, CoreCall, Flags, KeyAccess, Run};
 use crate::dispatch::core::Core;
-use crate::dispatch::limits::{EVICTED_AT_END, EVICTED_AT_ONCE};
+use crate::dispatch::limits::{DRAWN_IN_VAIN_MAX, EVICTED_AT_END, EVICTED_AT_ONCE};
 use crate::dispatch::mail::batch::{Batch, Request};
 use crate::dispatch::mail::requests::{Ticket, Work};
 use crate::quota::Refused;
@@ -164,13 +164,18 @@ impl Core {
             return false;
         }
         let before = self.state.shard.journal().set_moment(None);
+        let mut in_vain = 0;
         for _ in 0..steps {
             let locks = &self.locks;
             let stays = |hash: u64| written.contains(&hash) || locks.has_key(hash);
             match self.state.shard.evict_of_quota(id, stays) {
-                Evicted::Entry => self.quotas.in_force().get(id).note_evicted(),
-                Evicted::Later => {}
-                Evicted::Nothing => break,
+                Evicted::Entry => {
+                    self.quotas.in_force().get(id).note_evicted();
+                    in_vain = 0;
+                }
+                // Of what may go, all that was drawn is locked, or written to.
+                Evicted::Later if in_vain < DRAWN_IN_VAIN_MAX => in_vain += 1,
+                Evicted::Later | Evicted::Nothing => break,
             }
             self.tell_quotas();
             if is_within(self) {
