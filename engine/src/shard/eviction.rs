@@ -409,15 +409,7 @@ impl Shard {
         }
     }
 
-    /// Bytes of entries.
-    #[inline]
-    pub(super) fn entry_bytes(&self) -> u64 {
-        let retired = self.graveyard.as_ref();
-        let retired_bytes = retired.map_or(0, |graveyard| graveyard.retired_bytes());
-        self.memory.item_bytes_total() - self.kept_bytes + retired_bytes
-    }
-
-    /// The same, without those that are on their way back to the system.
+    /// Bytes of entries, without those that are on their way back to the system.
     fn lasting_bytes(&self) -> u64 {
         self.memory.item_bytes_total() - self.memory.dying_bytes()
     }
