@@ -95,7 +95,7 @@ fn main() {
             }
             let name = draw(&mut state, entries).to_le_bytes();
             shard.read(DB, hasher.key(&name), Access::Touch);
-            if read % 1000 == 0 {
+            if read.is_multiple_of(4000) {
                 // A core that does nothing else: as much time passes.
                 now += 1;
                 shard.set_now(UnixMillis(now));

@@ -17,10 +17,8 @@ const ADAPTIVE_NS: u64 = 300;
 pub(super) struct Cache {
     policy: PolicyName,
     mini: Mini<Evictor>,
-    /// Requests of the sample, each by the keys for which it stands.
-    asked: f64,
-    /// Those that hit.
-    hits: f64,
+    /// Requests of the sample that missed, each by the keys for which it stands.
+    missed: f64,
 }
 
 impl Cache {
@@ -32,8 +30,7 @@ impl Cache {
             policy,
 
             mini,
-            asked: 0.0,
-            hits: 0.0,
+            missed: 0.0,
         }
     }
 
@@ -90,23 +87,22 @@ impl Cache {
                 return;
             }
         };
-        let stands_for = f64::from(event.stands_for);
-        self.asked += stands_for;
-        self.hits += if is_hit { stands_for } else { 0.0 };
+        if !is_hit {
+            self.missed += f64::from(event.stands_for);
+        }
     }
 
-    /// Of what it was asked for, the part that missed.
-    pub(super) fn miss_ratio(&self) -> f64 {
-        (self.asked - self.hits) / self.asked.max(1.0)
+    /// Requests that missed, by the keys for which they stand.
+    pub(super) fn missed(&self) -> f64 {
+        self.missed
     }
 
     pub(super) fn halve(&mut self) {
-        self.asked /= 2.0;
-        self.hits /= 2.0;
+        self.missed /= 2.0;
     }
 
     pub(super) fn count_anew(&mut self) {
-        (self.asked, self.hits) = (0.0, 0.0);
+        self.missed = 0.0;
     }
 
     /// All entries go.

@@ -3,7 +3,8 @@
 //! ```text
 //!  time × its share ─▶ [ account, two seconds' worth at most ] ─▶ events × what one costs
 //! ```
-//! If the account is empty the sample is halved, and half of the account given back; after a minute without that it may be doubled. So a
+//! If the account is empty the sample is made as much smaller as what was paid in is less than what was spent, at least by half, and half of the
+//! account is given back; after a minute without that it may be doubled. So a
 //! small shard has a large sample as long as it is asked for little, and a busy one no larger than it can pay for.
 
 use crate::UnixMillis;
@@ -13,6 +14,9 @@ const KEPT_MS: i64 = 2000;
 
 /// After so long without want the sample may grow.
 const GROWS_AFTER_MS: i64 = 60_000;
+
+/// How much smaller a sample is made at once, at most and at least.
+const SHRINKS: std::ops::RangeInclusive<f64> = 0.0625..=0.5;
 
 /// The share that is no bound.
 const ANY_PERCENT: u32 = 100;
@@ -24,6 +28,8 @@ pub(super) struct Load {
     percent: u32,
     account_ns: i64,
     paid_at: UnixMillis,
+    /// What events have cost since `changed_at`.
+    spent_ns: i64,
     /// When the account was last empty, or the sample allowed to grow.
     changed_at: UnixMillis,
     rate_max: f64,
@@ -36,6 +42,7 @@ impl Load {
             percent,
             account_ns: Self::most_ns(percent),
             paid_at: UnixMillis(0),
+            spent_ns: 0,
             changed_at: UnixMillis(0),
             rate_max: 1.0,
         }
@@ -67,15 +74,17 @@ impl Load {
         self.paid_at = now;
         let paid = passed_ms * 10_000 * i64::from(self.percent);
         self.account_ns = (self.account_ns + paid).min(most) - self.event_ns;
+        self.spent_ns += self.event_ns;
         if self.account_ns < 0 {
-            self.account_ns = most / 2;
-            self.changed_at = now;
-            self.rate_max = rate / 2.0;
+            let paid = (now.0 - self.changed_at.0) * 10_000 * i64::from(self.percent);
+            let sustained = paid as f64 / self.spent_ns as f64;
+            self.rate_max = rate * sustained.clamp(*SHRINKS.start(), *SHRINKS.end());
+            (self.account_ns, self.spent_ns, self.changed_at) = (most / 2, 0, now);
             return true;
         }
         let is_rested = now.0 - self.changed_at.0 >= GROWS_AFTER_MS;
         if self.rate_max < 1.0 && is_rested {
-            self.changed_at = now;
+            (self.spent_ns, self.changed_at) = (0, now);
             self.rate_max = (2.0 * self.rate_max).min(1.0);
             return true;
         }

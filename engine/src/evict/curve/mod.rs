@@ -4,8 +4,8 @@
 //!  what befalls sampled keys ─▶ batches ─▶ for each policy, caches of keys alone with ¼ · ½ · 1 · 2 · 4 × the memory, the sample's share
 //! ```
 //! The policies themselves run in these ([`super::mini`]), so what is told of one is what it does (Waldspurger et al., USENIX ATC 2017).
-//! That the sample has a few popular keys too many or too few is seen in what it says of the present policy with the present memory:
-//! of that the shard knows the misses. All points are corrected as that one has to be.
+//! That the sample has some keys too many or too few is seen in how often those that it has are missed in the shard itself: all misses of the
+//! shard are known, and all points are corrected by what these are for each that the sample stands for.
 //!
 //! A cache may have a key that the shard has evicted, and lack one that it has. So a read is a request to all caches; one that misses where
 //! the shard hits takes the key in, as the client would have; one that hits where the shard misses does not hear of the write that
@@ -32,8 +32,8 @@ use load::Load;
 /// For which parts of the present memory hits are predicted, in per cent.
 pub const PERCENTS: [u64; 5] = [25, 50, 100, 200, 400];
 
-/// Where the present memory stands among these.
-const PRESENT: usize = 2;
+/// Misses of the sample that tell as much of it as that it ought to be right.
+const FEW_MISSES: f64 = 16.0;
 
 /// The policies that have a curve, besides the one in force.
 const POLICIES: [PolicyName; 7] = [
@@ -142,7 +142,7 @@ pub struct Curve {
     sample: Sample,
     /// Of each policy those of all sizes, one policy behind the other.
     caches: Vec<Cache>,
-    /// Which policy's predictions are known to be right or not.
+    /// The line of the policy in force.
     reference: usize,
     batches: Batches,
     load: Load,
@@ -155,6 +155,8 @@ pub struct Curve {
     swept_at: UnixMillis,
     requests: f64,
     hits: f64,
+    /// Misses of sampled keys in the shard, each by the keys for which it stands.
+    missed: f64,
     sampled: u64,
     held_bytes: u64,
 }
@@ -184,6 +186,7 @@ impl Curve {
             swept_at: UnixMillis(0),
             requests: 0.0,
             hits: 0.0,
+            missed: 0.0,
             sampled: 0,
             held_bytes: 0,
             caches,
@@ -242,6 +245,9 @@ impl Curve {
     /// Something befalls a key of the sample.
     pub(crate) fn told(&mut self, what: What, identity: Identity, value: Value) {
         self.sampled += u64::from(matches!(what, What::Read | What::Missed));
+        if what == What::Missed {
+            self.missed += 1.0 / self.sample.rate();
+        }
         self.batches.add(Event {
             what,
             identity,
@@ -290,6 +296,7 @@ impl Curve {
     pub fn halve(&mut self) {
         self.requests /= 2.0;
         self.hits /= 2.0;
+        self.missed /= 2.0;
         self.caches.iter_mut().for_each(Cache::halve);
     }
 
@@ -335,7 +342,8 @@ impl Curve {
     /// Forgets what was counted; the caches stay.
     pub fn count_anew(&mut self) {
         self.settle();
-        (self.requests, self.hits, self.sampled) = (0.0, 0.0, 0);
+        (self.requests, self.hits) = (0.0, 0.0);
+        (self.missed, self.sampled) = (0.0, 0);
         self.caches.iter_mut().for_each(Cache::count_anew);
     }
 
@@ -366,14 +374,9 @@ impl Curve {
 
     /// Points, by policy and size; [`Self::settle`] comes before.
     pub fn points(&self) -> impl Iterator<Item = Point> + '_ {
-        let missed = |cache: &Cache| cache.miss_ratio() * self.requests;
-        let present = missed(&self.caches[self.reference * PERCENTS.len() + PRESENT]);
-        let off = match present > 0.0 {
-            true => (self.requests - self.hits) / present - 1.0,
-            false => 0.0,
-        };
-        // Where nearly all keys are sampled, what differs is chance in the policy.
-        let correction = 1.0 + off * (1.0 - self.sample.rate().powi(4));
+        // By how much the sample has missed too much or too little where it is known: in the shard. A few misses tell little.
+        let few = FEW_MISSES / self.sample.rate();
+        let correction = (self.requests - self.hits + few) / (self.missed + few);
         let sizes = PERCENTS.iter().cycle();
         self.caches
             .iter()
@@ -382,7 +385,7 @@ impl Curve {
                 policy: cache.policy(),
                 percent,
                 requests: self.requests,
-                hits: self.requests - (missed(cache) * correction).min(self.requests),
+                hits: self.requests - (cache.missed() * correction).min(self.requests),
             })
     }
 

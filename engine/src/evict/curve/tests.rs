@@ -149,12 +149,12 @@ fn what_has_ended_makes_room_before_it_is_asked_for() {
         curve.told(What::Comes, identity(key), value);
     }
     curve.settle();
-    let held = curve.caches[PRESENT].bytes();
+    let held = curve.caches[2].bytes();
     assert_eq!(held, 100);
     curve.set_now(UnixMillis(ends.0 + SWEPT_EVERY_MS));
     curve.fit(1.0, curve.capacities);
     curve.settle();
-    assert_eq!(curve.caches[PRESENT].bytes(), 0);
+    assert_eq!(curve.caches[2].bytes(), 0);
 }
 
 #[test]
