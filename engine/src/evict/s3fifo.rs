@@ -113,7 +113,7 @@ impl Policy for S3Fifo {
 
     #[inline(always)]
     fn used(&mut self, history: AccessClock, _how: Use) -> AccessClock {
-        let counts = history.0 & USES != USES;
+        let counts = history.0 & USES < USES_MAX * USE_ONE;
         AccessClock(history.0 + (u32::from(counts) << STAMP_BITS))
     }
 

@@ -326,7 +326,7 @@ impl Shard {
     }
 
     /// The history of an entry with the history `before` that is used now.
-    #[inline]
+    #[inline(always)]
     pub(super) fn history_of_used(
         &mut self,
         (hash, entry): (u64, Entry),
@@ -339,10 +339,19 @@ impl Shard {
         let identity = Identity::of(hash);
         let (used, is_sampled) = eviction.evictor.count(identity, before, how);
         if is_sampled {
-            let bytes = self.memory.view(entry).memory_bytes();
-            eviction.evictor_mut().sampled(identity, bytes, how);
+            self.tell_sampled(identity, entry, how);
         }
         used
+    }
+
+    /// Tells the policy of a use of an entry that it samples.
+    #[cold]
+    #[inline(never)]
+    fn tell_sampled(&mut self, identity: Identity, entry: Entry, how: Use) {
+        let bytes = self.memory.view(entry).memory_bytes();
+        if let Some(eviction) = &mut self.eviction {
+            eviction.evictor_mut().sampled(identity, bytes, how);
+        }
     }
 
     /// An entry with this history, of a key with this hash, is used. Not inlined: mostly an entry was used in this second before, which
@@ -409,7 +418,7 @@ impl Shard {
         }
     }
 
-    /// Bytes of entries, without those that are on their way back to the system.
+    /// Bytes that entries take for good, without those on their way back to the system.
     fn lasting_bytes(&self) -> u64 {
         self.memory.item_bytes_total() - self.memory.dying_bytes()
     }
