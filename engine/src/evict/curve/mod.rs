@@ -372,21 +372,24 @@ impl Curve {
         }
     }
 
-    /// Points, by policy and size; [`Self::settle`] comes before.
+    /// Points, by policy and size; [`Self::settle`] comes before. The one of the policy in force with the present memory is no prediction:
+    /// it is what was counted.
     pub fn points(&self) -> impl Iterator<Item = Point> + '_ {
         // By how much the sample has missed too much or too little where it is known: in the shard. A few misses tell little.
         let few = FEW_MISSES / self.sample.rate();
         let correction = (self.requests - self.hits + few) / (self.missed + few);
         let sizes = PERCENTS.iter().cycle();
-        self.caches
-            .iter()
-            .zip(sizes)
-            .map(move |(cache, &percent)| Point {
+        let points = self.caches.iter().zip(sizes);
+        points.map(move |(cache, &percent)| {
+            let predicted = self.requests - (cache.missed() * correction).min(self.requests);
+            let is_present = percent == 100 && Some(cache.policy()) == self.options.policy;
+            Point {
                 policy: cache.policy(),
                 percent,
                 requests: self.requests,
-                hits: self.requests - (cache.missed() * correction).min(self.requests),
-            })
+                hits: if is_present { self.hits } else { predicted },
+            }
+        })
     }
 
     /// Bytes that it holds.
