@@ -18,7 +18,7 @@ use crate::evict::{
 };
 use crate::journal::{Counts, Effect, Event, Removal};
 use crate::keyspace::{Cursor, KeyAhead, Keyspace};
-use crate::limits::{NEW_ENTRY_BYTES, POLICY_TENDED_EVERY};
+use crate::limits::{NEW_ENTRY_BYTES, POLICY_TENDED_EVERY, QUOTA_DRAWN};
 use crate::memory::Memory;
 use crate::spiral::drawn::Step;
 use crate::spiral::entries::Entry;
@@ -135,6 +135,17 @@ impl<S: Fn(u64) -> bool> View<'_, S> {
             });
         }
         found
+    }
+
+    /// In place of an entry that is guarded: of some that are drawn, and are not, the lowest. A policy may look at guarded ones alone,
+    /// if they fill one of its queues.
+    fn instead_of_guarded(&self, evictor: &Evictor, random: u64) -> Option<(DbIndex, u64, Entry)> {
+        let mut lowest: Option<(i64, Identity)> = None;
+        self.sample(QUOTA_DRAWN, self.scope, random, |entry| {
+            let ranked = (evictor.rank(entry), entry.identity);
+            lowest = Some(lowest.map_or(ranked, |other| other.min(ranked)));
+        });
+        self.entry(lowest?.1)
     }
 
     fn is_in_scope(&self, entry: Entry) -> bool {
@@ -458,6 +469,21 @@ impl Shard {
         };
         let Some((db, hash, entry)) = view.entry(identity) else {
             return Evicted::Later;
+        };
+        let is_guarded = view
+            .guard
+            .is_some_and(|guard| guard.has(view.memory.key_of(entry)));
+        let instead = is_guarded.then(|| {
+            let random = u64::from(identity.0) << 32 | self.evicted_total & u64::from(u32::MAX);
+            view.instead_of_guarded(&eviction.evictor, random)
+        });
+        let (db, hash, entry) = match instead.flatten() {
+            None => (db, hash, entry),
+            Some(other) => {
+                // It comes up again.
+                eviction.show(view.memory, hash, entry);
+                other
+            }
         };
         if view.is_kept(hash, entry) || !view.is_in_scope(entry) {
             // It comes up again.

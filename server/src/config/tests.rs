@@ -491,7 +491,7 @@ fn each_quota_has_a_line_and_rewriting_keeps_them() {
     assert_eq!(again.larder_quota, config.larder_quota);
     let none = set(&again, &[("larder-quota", "")]).unwrap();
     none.rewrite().unwrap();
-    assert!(!fs::read_to_string(&file).unwrap().contains("quota"));
+    assert!(!fs::read_to_string(&file).unwrap().contains("larder-quota"));
 }
 
 #[test]

@@ -233,13 +233,14 @@ fn under_maxmemory_the_guarded_stay_and_the_others_go() {
                 "{policy} on {cores} cores"
             );
             assert!(count(&mut server, client, "free:*") < 2000);
-            // What is promised is more than there is: nobody is guarded.
+            // What is promised is more than there is: nobody is guarded, and the longest idle go. The others keep what has been there for
+            // long.
             ask(&mut server, client, "LARDER QUOTA b: 2mb 0");
             for number in 0..6000 {
                 set(&mut server, client, &format!("free:{number}"), 1000);
             }
             assert!(
-                count(&mut server, client, "a:*") < 400,
+                policy != "allkeys-lru" || count(&mut server, client, "a:*") < 400,
                 "{policy} on {cores} cores"
             );
             check(&mut server);

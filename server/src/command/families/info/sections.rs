@@ -638,7 +638,8 @@ mod tests {
 
     #[test]
     fn every_section_is_a_title_and_lines_of_a_name_and_a_value() {
-        let report = report();
+        let mut report = report();
+        report.facts.quotas = "quota0:prefix=\"a:\",bytes=1\r\n".to_owned();
         for section in Section::ALL {
             let text = written(section, &report);
             let mut lines = text.split_terminator("\r\n");

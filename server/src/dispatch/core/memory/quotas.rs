@@ -56,16 +56,21 @@ impl Core {
         target: CoreId,
         flags: Flags,
     ) -> Option<ErrorReply> {
-        let concerns = Flags::WRITE.with(Flags::READONLY);
-        if session.gates & gate::SCRIPT != 0
-            || !command.spec.flags.has_any(concerns) && !flags.has_any(concerns)
-        {
+        let uses_keys = command
+            .spec
+            .flags
+            .has_any(Flags::WRITE.with(Flags::READONLY))
+            || matches!(command.spec.run, Run::Script(_));
+        if session.gates & gate::SCRIPT != 0 || !uses_keys {
             return None;
         }
         if let Some(error) = self.refusal_for_rate(args, command.spec) {
             return Some(error);
         }
-        let is_elsewhere = matches!(command.spec.run, Run::OnShard(_)) && target != self.state.id;
+        // What is queued is weighed where it is.
+        let is_sent =
+            session.gates & gate::MULTI == 0 && matches!(command.spec.run, Run::OnShard(_));
+        let is_elsewhere = is_sent && target != self.state.id;
         let is_weighed = flags.has(Flags::DENYOOM) && !is_elsewhere;
         is_weighed
             .then(|| self.refusal_for_bytes(args, command.spec))
@@ -131,17 +136,27 @@ impl Core {
             // No eviction could help.
             return false;
         }
-        if self.evict_of_quota(id, limit - need, written, EVICTED_AT_ONCE) {
-            return true;
-        }
         let used = self.quotas.in_force().get(id).used_bytes();
         let beyond = (used + need).saturating_sub(limit);
-        let elsewhere = used.saturating_sub(self.quotas.told(id));
-        if !self.may_evict() || elsewhere < beyond {
-            return false;
+        if beyond == 0 {
+            return true;
         }
-        self.have_others_evict();
-        true
+        let has_its_part = self.has_its_part_of(id);
+        if has_its_part && self.evict_of_quota(id, limit - need, written, EVICTED_AT_ONCE) {
+            return true;
+        }
+        let elsewhere = used.saturating_sub(self.quotas.told(id));
+        if self.may_evict() && elsewhere >= beyond {
+            self.have_others_evict();
+            return true;
+        }
+        !has_its_part && self.evict_of_quota(id, limit - need, written, EVICTED_AT_ONCE)
+    }
+
+    /// Whether this core has its even part of what is used of a quota: who has less leaves it to the others to evict.
+    fn has_its_part_of(&self, id: QuotaId) -> bool {
+        let used = self.quotas.in_force().get(id).used_bytes();
+        self.quotas.told(id) * u64::from(self.state.shared.cores()) >= used
     }
 
     /// Has the other cores take a turn, at the end of which they evict what is beyond.
@@ -240,11 +255,11 @@ impl Core {
             if !self.may_evict() {
                 continue;
             }
-            // Who has least of it leaves it to the others.
-            let (quota, cores) = (quotas.get(id), self.state.shared.cores());
-            let has_its_part = self.quotas.told(id) * u64::from(cores) >= quota.used_bytes();
-            if !has_its_part {
-                self.have_others_evict();
+            let quota = quotas.get(id);
+            if !self.has_its_part_of(id) {
+                if self.quotas.note_asked(id) {
+                    self.have_others_evict();
+                }
             } else if !self.evict_of_quota(id, quota.bytes, &[], EVICTED_AT_END) {
                 goes_on |= self.state.shard.has_evictable_of(id);
             }
