@@ -135,17 +135,17 @@ fn a_core_that_misses_more_than_another_comes_to_hold_more() {
     let fill = |server: &mut Server, client, core, numbers: std::ops::Range<usize>| {
         for number in numbers {
             let key = key_on(core, 2, &format!("k{number}"));
-            assert_eq!(server.send_alone(client, &set(&key, 300)), "+OK\r\n");
+            assert_eq!(server.send_alone(client, &set(&key, 100)), "+OK\r\n");
         }
     };
-    fill(&mut server, one, 0, 0..7000);
+    fill(&mut server, one, 0, 0..20_000);
     let shares = |server: &Server| server.cores.iter().map(|core| core.used_bytes()).collect();
     let before: Vec<u64> = shares(&server);
     assert!(before[0] > 4 * before[1], "{before:?}");
     // What the first has is used now and then, and never missed.
-    for round in 0..15 {
+    for round in 0..40 {
         fill(&mut server, other, 1, 1000 * round..1000 * (round + 1));
-        fill(&mut server, one, 0, 6990..7000);
+        fill(&mut server, one, 0, 19_990..20_000);
         assert!(used_bytes(&server) <= bound(2));
     }
     let after: Vec<u64> = shares(&server);
