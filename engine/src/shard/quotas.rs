@@ -246,6 +246,13 @@ impl Quotas {
         entry.is_some_and(|entry| memory.has_some_to_reclaim(entry))
     }
 
+    /// Bytes of entries of guarded quotas.
+    fn guarded_bytes(&self) -> u64 {
+        let sums = self.sums.iter().zip(&self.guard.guarded);
+        sums.filter_map(|(sum, is_guarded)| is_guarded.then_some(sum.bytes))
+            .sum()
+    }
+
     /// The entry of a key, of a quota, counts as `is`, no more as `was`.
     fn recount(
         &mut self,
@@ -435,6 +442,13 @@ impl Shard {
             number -= len;
         }
         None
+    }
+
+    /// Bytes of entries that do not go for others' sake.
+    pub fn guarded_bytes(&self) -> u64 {
+        self.quotas
+            .as_ref()
+            .map_or(0, |quotas| quotas.guarded_bytes())
     }
 
     /// An entry is about to change, or to go.

@@ -141,6 +141,12 @@ pub const OWED_MIN_BYTES: usize = 16 << 10;
 /// which the pool is overdrawn: some 50 µs each.
 pub const TIGHTENED_AT_ONCE: u32 = 8;
 
+/// Of what a core holds of guarded quotas it holds this part besides, before it gives others memory.
+pub const GUARDED_BESIDES: u64 = 2;
+
+/// Bytes evicted between two steps of giving back, where those do not suffice.
+pub const EVICTED_BETWEEN_BYTES: u64 = 16 << 10;
+
 /// Steps of house-keeping in a turn while dying memory is what exceeds `maxmemory`: a mebibyte each.
 pub const DYING_STEPS: u32 = 8;
 

@@ -69,14 +69,10 @@ impl Standing {
         (self.overdrawn() + need).saturating_sub(self.idle).max(1)
     }
 
-    /// Whether so much is free.
-    pub(super) fn has_free(self, need: u64) -> bool {
-        self.free >= need.cast_signed()
-    }
-
     /// Whether there is room for so much, or enough is idle and no more than so much overdrawn.
     pub(super) fn suffices(self, need: u64, most_overdrawn: u64) -> bool {
-        self.has_free(need) || self.overdrawn() <= most_overdrawn && self.is_idle_enough(need)
+        self.free >= need.cast_signed()
+            || self.overdrawn() <= most_overdrawn && self.is_idle_enough(need)
     }
 }
 

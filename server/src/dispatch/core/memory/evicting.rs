@@ -13,11 +13,11 @@ use std::sync::atomic::Ordering;
 
 use larder_engine::Evicted;
 
-use super::ceiling::Standing;
 use crate::command::CoreCall;
 use crate::dispatch::core::Core;
 use crate::dispatch::limits::{
-    EVICTED_AT_END, EVICTED_AT_ONCE, IDLE_ELSEWHERE_BYTES, TEND_BUDGET, TIGHTENED_AT_ONCE,
+    EVICTED_AT_END, EVICTED_AT_ONCE, EVICTED_BETWEEN_BYTES, IDLE_ELSEWHERE_BYTES, TEND_BUDGET,
+    TIGHTENED_AT_ONCE,
 };
 use crate::routing::CoreId;
 
@@ -34,29 +34,15 @@ impl Core {
     /// Makes room for so many bytes: gives back what is idle, and evicts, until there is, or nothing may go, or so many have gone as may at
     /// once. Whether there is. Whoever is to hear of what goes does so behind the next command, or at the turn's end: a session may be
     /// in hand.
-    pub(super) fn make_room(&mut self, need: u64, most: u32) -> bool {
-        let overdraft = (self.budget.overdraft_max(), self.overdraft_at_most());
-        let suffices = |standing: Standing, at_once: bool| {
-            let overdraft = if at_once { overdraft.0 } else { overdraft.1 };
-            standing.suffices(need, overdraft)
-        };
-        self.make(need, most, suffices)
-    }
-
-    /// The same for other cores, for which what is idle here is none.
-    pub(super) fn make_free(&mut self, need: u64, most: u32) -> bool {
-        self.make(need, most, |standing, _| standing.has_free(need))
-    }
-
-    /// `suffices`: whether there is enough, at once or, if no more can be done, at the least.
     #[cold]
-    fn make(&mut self, need: u64, most: u32, suffices: impl Fn(Standing, bool) -> bool) -> bool {
+    pub(super) fn make_room(&mut self, need: u64, most: u32) -> bool {
         let mut evicts = self.may_evict();
         let before = self.state.shard.journal().set_moment(None);
+        let (at_once, at_least) = (self.budget.overdraft_max(), self.overdraft_at_most());
         let (mut steps, mut tightened) = (0, 0);
         let has_room = loop {
             let standing = self.standing();
-            if suffices(standing, true) {
+            if standing.suffices(need, at_once) {
                 break true;
             }
             // More of it is idle than is missing, or nothing waits for more: it only has to be given back.
@@ -67,16 +53,21 @@ impl Core {
                     continue;
                 }
                 if !evicts {
-                    break suffices(standing, false);
+                    break standing.suffices(need, at_least);
                 }
             }
-            if !evicts || steps >= most || tightened >= TIGHTENED_AT_ONCE {
-                break suffices(standing, false);
+            let is_tight = tightened >= TIGHTENED_AT_ONCE;
+            if is_tight && standing.suffices(need, at_least) {
+                break true;
             }
-            let (short, locks) = (standing.short_of(need), &self.locks);
-            let shard = &mut self.state.shard;
-            let (taken, last) = shard.evict_some(short, most - steps, |hash| locks.has_key(hash));
+            if !evicts || steps >= most {
+                break standing.suffices(need, at_least);
+            }
+            // Where giving back does not get on, what goes makes it easier: nothing is refused while anything may go.
+            let least = if is_tight { EVICTED_BETWEEN_BYTES } else { 0 };
+            let (taken, last) = self.evict_some(standing.short_of(need).max(least), most - steps);
             steps += taken;
+            tightened = tightened.min(TIGHTENED_AT_ONCE - 1);
             if last == Evicted::Nothing {
                 // What was deleted before may be on its way.
                 let used = self.state.shard.memory().used_bytes();
@@ -86,6 +77,13 @@ impl Core {
         };
         self.state.shard.journal().set_moment(before);
         has_room
+    }
+
+    /// Evicts entries of so many bytes, in so many steps at most. How many it took, and what came of the last.
+    pub(super) fn evict_some(&mut self, bytes: u64, most: u32) -> (u32, Evicted) {
+        let locks = &self.locks;
+        let shard = &mut self.state.shard;
+        shard.evict_some(bytes, most, |hash| locks.has_key(hash))
     }
 
     /// At the end of a turn: if the cores hold more than there is, what is idle here is given back, or some of this core's entries go.
@@ -103,9 +101,11 @@ impl Core {
             return false;
         }
         let sequence = self.state.shard.journal().sequence();
+        let leased = self.budget.leased();
         let goes_on = is_overdrawn && !self.make_room_at_end()
             || self.state.shard.evicts() && self.keep_to_budget();
-        if self.state.shard.journal().sequence() != sequence {
+        let has_evicted = self.state.shard.journal().sequence() != sequence;
+        if has_evicted {
             self.act_on_notes(None, None);
             // Some wait for a key to go, and hear of it now: no command comes behind.
             if self.state.shard.awaited().has_written() {
@@ -116,7 +116,9 @@ impl Core {
         if is_overdrawn {
             self.look_at_owed();
         }
-        goes_on && self.may_evict() && self.state.shard.has_evictable()
+        // What this turn could not mend another would not either.
+        let is_of_use = has_evicted || self.budget.leased() != leased;
+        goes_on && is_of_use && self.may_evict() && self.state.shard.has_evictable()
     }
 
     #[cold]

@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 use super::evicting::take_a_turn;
 use crate::budget::lending::{Told, WHOLE};
 use crate::dispatch::core::Core;
-use crate::dispatch::limits::EVICTED_AT_END;
+use crate::dispatch::limits::{EVICTED_AT_END, GUARDED_BESIDES, TIGHTENED_AT_ONCE};
 use crate::routing::CoreId;
 
 impl Core {
@@ -32,9 +32,38 @@ impl Core {
             }
         }
         // As much more is no reason to act as a core may hold ahead.
-        is_short
-            && self.follow_budget() < self.budget.leased().saturating_sub(wanted)
-            && !self.make_free(wanted, EVICTED_AT_END)
+        let beyond = self.budget.leased().saturating_sub(wanted);
+        let beyond = beyond.saturating_sub(self.follow_budget());
+        is_short && beyond > 0 && self.holds_more_than_guarded() && self.give_way(beyond, wanted)
+    }
+
+    /// Whether it holds much besides what quotas guard, which is nobody else's.
+    fn holds_more_than_guarded(&self) -> bool {
+        let guarded = self.state.shard.guarded_bytes();
+        guarded == 0 || self.used_bytes() > guarded + guarded / GUARDED_BESIDES
+    }
+
+    /// Beyond its budget by so much, gives idle memory back, and has entries go where that would not do, so that others find what is
+    /// wanted. Whether more should.
+    #[cold]
+    fn give_way(&mut self, beyond: u64, wanted: u64) -> bool {
+        let is_free = |core: &Self| core.state.shared.memory.free_bytes() >= wanted.cast_signed();
+        let has_less = (0..TIGHTENED_AT_ONCE).all(|_| is_free(self) || self.tighten_leased());
+        if !has_less && self.standing().idle < beyond && self.may_evict() {
+            let before = self.state.shard.journal().set_moment(None);
+            self.evict_some(wanted, EVICTED_AT_END);
+            self.state.shard.journal().set_moment(before);
+            self.tighten_leased();
+        }
+        !is_free(self)
+    }
+
+    /// Gives some of what is idle back, and its lease; whether that was any.
+    fn tighten_leased(&mut self) -> bool {
+        let leased = self.budget.leased();
+        self.tighten();
+        self.standing();
+        self.budget.leased() < leased
     }
 
     /// The core's budget, which its policy reckons with; without one it may hold anything.

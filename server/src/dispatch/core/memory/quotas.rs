@@ -17,7 +17,8 @@
 
 use larder_engine::{Evicted, QuotaId};
 
-use crate::command::{Args, Command, CommandSpec, CoreCall, Flags, KeyAccess, Run};
+use super::evicting::take_a_turn;
+use crate::command::{Args, Command, CommandSpec, Flags, KeyAccess, Run};
 use crate::dispatch::core::Core;
 use crate::dispatch::limits::{DRAWN_IN_VAIN_MAX, EVICTED_AT_END, EVICTED_AT_ONCE};
 use crate::dispatch::mail::batch::{Batch, Request};
@@ -250,6 +251,7 @@ impl Core {
             .map(|(id, _)| id)
             .filter(|&id| is_beyond(id))
             .collect();
+        let sequence = self.state.shard.journal().sequence();
         let mut goes_on = false;
         for id in beyond {
             if !self.may_evict() {
@@ -264,6 +266,10 @@ impl Core {
                 goes_on |= self.state.shard.has_evictable_of(id);
             }
         }
+        if self.state.shard.journal().sequence() == sequence {
+            // What this turn could not mend another would not either.
+            return false;
+        }
         self.act_on_notes(None, None);
         // Some wait for a key to go, and hear of it now: no command comes behind.
         if self.state.shard.awaited().has_written() {
@@ -273,6 +279,3 @@ impl Core {
         goes_on
     }
 }
-
-/// At the end of a turn a core evicts by itself.
-fn take_a_turn(_: &mut CoreCall<'_>) {}
