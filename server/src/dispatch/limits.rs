@@ -131,6 +131,9 @@ pub const TOLD_AFTER_ENTRIES: u64 = 64;
 /// closed for what they are owed.
 pub const OVERDRAFT_SHARE: u64 = 128;
 
+/// The same under a small limit: what one turn of another core may need.
+pub const OVERDRAFT_MIN_BYTES: u64 = 64 << 10;
+
 /// The same under a small limit, if as much is idle on the other cores: they give it back in the turn that they are told to take.
 pub const IDLE_ELSEWHERE_BYTES: u64 = 512 << 10;
 
@@ -140,6 +143,9 @@ pub const OWED_MIN_BYTES: usize = 16 << 10;
 /// Steps of house-keeping, of [`TEND_BUDGET`] each, by which a core gives idle memory back before a run of commands, or at the end of a turn in
 /// which the pool is overdrawn: some 50 µs each.
 pub const TIGHTENED_AT_ONCE: u32 = 8;
+
+/// Bytes that a core beyond its budget gives others at once, at least.
+pub const LENT_AT_ONCE_BYTES: u64 = 16 << 10;
 
 /// Of what a core holds of guarded quotas it holds this part besides, before it gives others memory.
 pub const GUARDED_BESIDES: u64 = 2;

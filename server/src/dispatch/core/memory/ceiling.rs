@@ -17,7 +17,8 @@ use std::sync::atomic::Ordering;
 use crate::dispatch::core::Core;
 use crate::dispatch::core::memory::clients::look_at_clients;
 use crate::dispatch::limits::{
-    DYING_STEPS, DYING_UNCOUNTED_MAX_BYTES, OVERDRAFT_SHARE, OWED_MIN_BYTES, TEND_BUDGET,
+    DYING_STEPS, DYING_UNCOUNTED_MAX_BYTES, OVERDRAFT_MIN_BYTES, OVERDRAFT_SHARE, OWED_MIN_BYTES,
+    TEND_BUDGET,
 };
 use crate::routing::CoreId;
 use crate::session::Session;
@@ -112,7 +113,7 @@ impl Core {
 
     /// By how much all may hold more than there is before no write is accepted.
     pub(super) fn overdraft_at_most(&self) -> u64 {
-        self.state.config.maxmemory_bytes / OVERDRAFT_SHARE
+        (self.state.config.maxmemory_bytes / OVERDRAFT_SHARE).max(OVERDRAFT_MIN_BYTES)
     }
 
     /// Gives some of what is idle back; whether there was any to give, or something to do for it.

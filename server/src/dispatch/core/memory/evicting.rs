@@ -16,8 +16,8 @@ use larder_engine::Evicted;
 use crate::command::CoreCall;
 use crate::dispatch::core::Core;
 use crate::dispatch::limits::{
-    EVICTED_AT_END, EVICTED_AT_ONCE, EVICTED_BETWEEN_BYTES, IDLE_ELSEWHERE_BYTES, TEND_BUDGET,
-    TIGHTENED_AT_ONCE,
+    EVICTED_AT_END, EVICTED_AT_ONCE, EVICTED_BETWEEN_BYTES, GUARDED_BESIDES, IDLE_ELSEWHERE_BYTES,
+    TEND_BUDGET, TIGHTENED_AT_ONCE,
 };
 use crate::routing::CoreId;
 
@@ -36,7 +36,7 @@ impl Core {
     /// in hand.
     #[cold]
     pub(super) fn make_room(&mut self, need: u64, most: u32) -> bool {
-        let mut evicts = self.may_evict();
+        let mut evicts = self.may_evict() && !self.leaves_it_to_others();
         let before = self.state.shard.journal().set_moment(None);
         let (at_once, at_least) = (self.budget.overdraft_max(), self.overdraft_at_most());
         let (mut steps, mut tightened) = (0, 0);
@@ -94,7 +94,8 @@ impl Core {
             return false;
         }
         let gauges = self.state.shared.gauges(self.state.id);
-        let evictable = self.state.shard.evictable_bytes();
+        let guarded = self.state.shard.guarded_bytes();
+        let evictable = self.state.shard.evictable_bytes().saturating_sub(guarded);
         gauges.evictable_bytes.store(evictable, Ordering::Relaxed);
         let is_overdrawn = self.state.shared.memory.free_bytes() < 0;
         if !is_overdrawn && !self.state.shard.evicts() {
@@ -147,19 +148,34 @@ impl Core {
         let is_idle_enough = own_idle + others.clone().map(|core| idle_of(&core)).sum::<u64>()
             >= overdrawn
             && overdrawn <= at_most.max(IDLE_ELSEWHERE_BYTES);
-        if overdrawn > at_most && !is_idle_enough {
-            return false;
-        }
+        // They are asked even where this write is refused: another finds room then.
         let makes_room = |core: &CoreId| {
             let evictable = &shared.gauges(*core).evictable_bytes;
-            is_idle_enough && idle_of(core) > 0
-                || evictable.load(Ordering::Relaxed) > overdrawn && overdrawn <= at_most
+            is_idle_enough && idle_of(core) > 0 || evictable.load(Ordering::Relaxed) > overdrawn
         };
         let asked: Vec<CoreId> = others.filter(makes_room).collect();
         for &core in &asked {
             self.tell(core, take_a_turn, &[]);
         }
-        !asked.is_empty()
+        !asked.is_empty() && (overdrawn <= at_most || is_idle_enough)
+    }
+
+    /// Whether nearly all that may go here is guarded by quotas, while others have what is not: they make room.
+    fn leaves_it_to_others(&self) -> bool {
+        let guarded = self.state.shard.guarded_bytes();
+        let own = self.state.shard.evictable_bytes();
+        if guarded == 0 || own > guarded + guarded / GUARDED_BESIDES {
+            return false;
+        }
+        let shared = &self.state.shared;
+        let evictable = |core| {
+            shared
+                .gauges(CoreId(core))
+                .evictable_bytes
+                .load(Ordering::Relaxed)
+        };
+        let others = (0..shared.cores()).filter(|&core| CoreId(core) != self.state.id);
+        others.map(evictable).sum::<u64>() > IDLE_ELSEWHERE_BYTES / 8
     }
 }
 

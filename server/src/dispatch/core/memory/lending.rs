@@ -12,7 +12,9 @@ use std::sync::atomic::Ordering;
 use super::evicting::take_a_turn;
 use crate::budget::lending::{Told, WHOLE};
 use crate::dispatch::core::Core;
-use crate::dispatch::limits::{EVICTED_AT_END, GUARDED_BESIDES, TIGHTENED_AT_ONCE};
+use crate::dispatch::limits::{
+    EVICTED_AT_END, GUARDED_BESIDES, LENT_AT_ONCE_BYTES, TIGHTENED_AT_ONCE,
+};
 use crate::routing::CoreId;
 
 impl Core {
@@ -22,7 +24,7 @@ impl Core {
         if self.state.shared.cores() < 2 {
             return false;
         }
-        let wanted = self.budget.room_max();
+        let wanted = self.budget.room_max().max(LENT_AT_ONCE_BYTES);
         let is_short = self.state.shared.memory.free_bytes() < wanted.cast_signed();
         let (came, _) = self.state.shard.came_total();
         if self.budget.is_time_to_tell(came) {
