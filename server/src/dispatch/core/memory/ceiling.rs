@@ -21,7 +21,7 @@ use crate::dispatch::limits::{
     TEND_BUDGET,
 };
 use crate::routing::CoreId;
-use crate::session::Session;
+use crate::session::{Closing, Session};
 
 /// Bytes that a core holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -193,10 +193,8 @@ impl Core {
             return;
         }
         while self.is_owed_too_much() {
-            let owed = |session: &Session| (session.output.pending_bytes(), session.id);
-            let closable = |session: &&Session| {
-                !session.no_evict && session.output.pending_bytes() >= OWED_MIN_BYTES
-            };
+            let owed = |session: &Session| (owed_to(session), session.id);
+            let closable = |session: &&Session| !session.no_evict && owed_to(session) > 0;
             let most = self.state.sessions.iter().filter(closable).map(owed).max();
             let Some(mut session) = most.and_then(|(_, id)| self.state.sessions.take_out(id))
             else {
@@ -213,14 +211,7 @@ impl Core {
         if overdrawn == 0 {
             return false;
         }
-        let owed = self.state.sessions.iter().map(|session| {
-            let bytes = session.output.pending_bytes();
-            if bytes >= OWED_MIN_BYTES {
-                bytes as u64
-            } else {
-                0
-            }
-        });
+        let owed = self.state.sessions.iter().map(owed_to);
         // As if the others' clients were owed as much.
         let cores = u64::from(self.state.shared.cores());
         let owed = owed.sum::<u64>() * cores;
@@ -250,5 +241,14 @@ impl Core {
         if self.budget.is_limited() && self.state.shared.memory.free_bytes() < 0 {
             self.state.sessions.memory_mut().note_change();
         }
+    }
+}
+
+/// Bytes that a client is owed, for which it may be closed: none if they are few, or it is being closed already.
+fn owed_to(session: &Session) -> u64 {
+    let bytes = session.output.pending_bytes();
+    match session.closing == Closing::Now || bytes < OWED_MIN_BYTES {
+        true => 0,
+        false => bytes as u64,
     }
 }
