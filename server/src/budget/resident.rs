@@ -52,6 +52,12 @@ impl Resident {
     /// So many bytes are resident and counted by no core. What of these counts under a limit.
     pub fn note(&self, uncounted_bytes: u64, maxmemory_bytes: u64) -> u64 {
         self.uncounted.store(uncounted_bytes, Ordering::Relaxed);
+        self.counted_bytes(maxmemory_bytes)
+    }
+
+    /// What counts under a limit of what is resident and counted by no core, as last measured.
+    pub fn counted_bytes(&self, maxmemory_bytes: u64) -> u64 {
+        let uncounted_bytes = self.uncounted_bytes();
         let beyond = maxmemory_bytes.saturating_sub(FREE_OF_CHARGE_BYTES);
         let at_start = self.at_start.load(Ordering::Relaxed).min(uncounted_bytes);
         let since = uncounted_bytes - at_start;
@@ -82,6 +88,7 @@ mod tests {
         resident.begin(9 * MIB);
         assert_eq!(resident.note(9 * MIB, 0), 0);
         assert_eq!(resident.note(12 * MIB, 16 * MIB), 0);
+        assert_eq!(resident.counted_bytes(160 * MIB), 12 * MIB);
         assert_eq!(resident.note(9 * MIB, 64 * MIB), 3 * MIB);
         assert_eq!(resident.note(12 * MIB, 64 * MIB), 6 * MIB);
         assert_eq!(resident.note(12 * MIB, 160 * MIB), 12 * MIB);

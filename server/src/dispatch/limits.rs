@@ -144,6 +144,9 @@ pub const OWED_MIN_BYTES: usize = 16 << 10;
 /// which the pool is overdrawn: some 50 µs each.
 pub const TIGHTENED_AT_ONCE: u32 = 8;
 
+/// The same while each gives something back, before entries go, or a write is refused, for what has only to be given back.
+pub const TIGHTENED_AT_MOST: u32 = 128;
+
 /// Bytes that a core beyond its budget gives others at once, at least.
 pub const LENT_AT_ONCE_BYTES: u64 = 16 << 10;
 

@@ -231,3 +231,13 @@ fn commands_of_any_kind_find_room_and_a_lower_limit_is_kept_to() {
         assert!(refused > 100, "{refused}");
     }
 }
+
+#[test]
+fn what_was_leased_under_a_large_limit_does_not_fill_a_small_one() {
+    let mut server = under("allkeys-lru", 1);
+    let client = server.connect(0);
+    ask(&mut server, client, "CONFIG SET maxmemory 200mb");
+    server.cores[0].note_resident(100 << 20);
+    ask(&mut server, client, "CONFIG SET maxmemory 2mb");
+    assert_eq!(server.send_alone(client, &set("k", 100)), "+OK\r\n");
+}

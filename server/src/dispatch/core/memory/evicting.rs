@@ -17,7 +17,7 @@ use crate::command::CoreCall;
 use crate::dispatch::core::Core;
 use crate::dispatch::limits::{
     EVICTED_AT_END, EVICTED_AT_ONCE, EVICTED_BETWEEN_BYTES, GUARDED_BESIDES, IDLE_ELSEWHERE_BYTES,
-    TEND_BUDGET, TIGHTENED_AT_ONCE,
+    TEND_BUDGET, TIGHTENED_AT_MOST, TIGHTENED_AT_ONCE,
 };
 use crate::routing::CoreId;
 
@@ -39,15 +39,18 @@ impl Core {
         let mut evicts = self.may_evict() && !self.leaves_it_to_others();
         let before = self.state.shard.journal().set_moment(None);
         let (at_once, at_least) = (self.budget.overdraft_max(), self.overdraft_at_most());
-        let (mut steps, mut tightened) = (0, 0);
+        let (mut steps, mut tightened, mut leased) = (0, 0, u64::MAX);
         let has_room = loop {
             let standing = self.standing();
+            let has_less =
+                self.budget.leased() < std::mem::replace(&mut leased, self.budget.leased());
             if standing.suffices(need, at_once) {
                 break true;
             }
             // More of it is idle than is missing, or nothing waits for more: it only has to be given back.
             let gives_back = standing.is_idle_enough(need) || need == 0 && standing.idle > 0;
-            if gives_back && tightened < TIGHTENED_AT_ONCE {
+            let gets_on = has_less && tightened < TIGHTENED_AT_MOST;
+            if gives_back && (gets_on || tightened < TIGHTENED_AT_ONCE) {
                 if self.tighten() {
                     tightened += 1;
                     continue;
@@ -67,6 +70,7 @@ impl Core {
             let least = if is_tight { EVICTED_BETWEEN_BYTES } else { 0 };
             let (taken, last) = self.evict_some(standing.short_of(need).max(least), most - steps);
             steps += taken;
+            // One more slice behind each.
             tightened = tightened.min(TIGHTENED_AT_ONCE - 1);
             if last == Evicted::Nothing {
                 // What was deleted before may be on its way.
