@@ -126,11 +126,12 @@ impl Core {
         goes_on && is_of_use && self.may_evict() && self.state.shard.has_evictable()
     }
 
+    /// The pool is overdrawn: gives back, and evicts, unless what is idle here makes up for that. Whether it does then.
     #[cold]
     fn make_room_at_end(&mut self) -> bool {
         let standing = self.standing();
         if standing.suffices(0, self.budget.overdraft_max()) {
-            return false;
+            return true;
         }
         let most = match standing.overdrawn() > self.overdraft_at_most() {
             true => EVICTED_AT_ONCE,
