@@ -54,7 +54,7 @@ pub use curve::{Curve, CurveOptions, CurveStats, PERCENTS, Point};
 pub use evictor::{Evictor, PolicyName};
 pub use lfu::Lfu;
 pub(crate) use mini::Value;
-pub(crate) use rng::Rng;
+pub(crate) use rng::{Rng, below};
 
 pub use crate::spiral::drawn::{Coming, Identity};
 use crate::{AccessClock, UnixMillis};

@@ -22,6 +22,11 @@ impl Rng {
     }
 }
 
+/// The number below `bound` that 64 random bits choose (Lemire's reduction, without its rejection).
+pub(crate) fn below(random: u64, bound: u64) -> u64 {
+    (u128::from(random) * u128::from(bound) >> 64) as u64
+}
+
 /// A bijection of 64 bits in which every bit of the result depends on every bit given (Stafford's variant 13).
 pub(crate) fn mix(bits: u64) -> u64 {
     let bits = (bits ^ bits >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);

@@ -14,7 +14,7 @@ use super::curve::{Walk, next_on};
 use super::quotas::Guard;
 use crate::entry::EntryRef;
 use crate::evict::{
-    Ages, Candidate, Choice, Entries, Evictor, Identity, Lfu, Policy, PolicyName, Scope, Use,
+    Ages, Candidate, Choice, Entries, Evictor, Identity, Lfu, Policy, PolicyName, Scope, Use, below,
 };
 use crate::journal::{Counts, Effect, Event, Removal};
 use crate::keyspace::{Cursor, KeyAhead, Keyspace};
@@ -98,10 +98,15 @@ struct View<'a, S> {
 type Found = (DbIndex, u64, Entry);
 
 impl<S: Fn(u64) -> bool> View<'_, S> {
+    /// Whether an entry is of a quota that is guarded.
+    fn is_guarded(&self, entry: Entry) -> bool {
+        let guard = self.guard;
+        guard.is_some_and(|guard| guard.has(self.memory.key_of(entry)))
+    }
+
     /// Whether an entry may not go, whatever it is worth.
     fn is_kept(&self, hash: u64, entry: Entry) -> bool {
-        let guards = |guard: &&Guard| guard.has(self.memory.key_of(entry));
-        (self.stays)(hash) || self.guard.as_ref().is_some_and(guards)
+        (self.stays)(hash) || self.is_guarded(entry)
     }
 
     fn candidate(&self, entry: Entry) -> (u64, Candidate) {
@@ -191,7 +196,7 @@ impl<S: Fn(u64) -> bool> Entries for View<'_, S> {
     fn sample(&self, wanted: usize, scope: Scope, random: u64, mut show: impl FnMut(&Candidate)) {
         let len_of = len_in(scope);
         let len: u64 = self.databases.iter().map(len_of).sum();
-        let number = (u128::from(random) * u128::from(len) >> 64) as u64;
+        let number = below(random, len);
         let Some(chosen) = self.database_of(number, len_of) else {
             return;
         };
@@ -470,10 +475,7 @@ impl Shard {
         let Some((db, hash, entry)) = view.entry(identity) else {
             return Evicted::Later;
         };
-        let is_guarded = view
-            .guard
-            .is_some_and(|guard| guard.has(view.memory.key_of(entry)));
-        let instead = is_guarded.then(|| {
+        let instead = view.is_guarded(entry).then(|| {
             let random = u64::from(identity.0) << 32 | self.evicted_total & u64::from(u32::MAX);
             view.instead_of_guarded(&eviction.evictor, random)
         });

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use super::{Evicted, Shard};
 use crate::entry::EntryRef;
-use crate::evict::{Identity, Rng, Scope};
+use crate::evict::{Identity, Rng, Scope, below};
 use crate::keyspace::Keyspace;
 use crate::limits::{ENTRIES_SHOWN_AT_ONCE, GUARDED_SHARE, QUOTA_DRAWN, QUOTA_NOTES_MAX};
 use crate::memory::Memory;
@@ -82,8 +82,8 @@ pub(super) struct Quotas {
     shares: Vec<Shares>,
     /// What each quota has, in all databases.
     sums: Box<[Sum]>,
-    /// Entries of guarded quotas that may go.
-    guarded: u64,
+    /// What guarded quotas have.
+    guarded: Sum,
     /// Those whose bytes have changed since somebody asked.
     changed: Vec<QuotaId>,
     is_changed: Box<[bool]>,
@@ -107,7 +107,7 @@ impl Quotas {
             scope,
             shares: Vec::new(),
             sums: vec![Sum::default(); len].into(),
-            guarded: 0,
+            guarded: Sum::default(),
             // Whoever was told of others before is told that these have nothing yet.
             changed: (0..len).map(|at| QuotaId(at as u16)).collect(),
             is_changed: vec![true; len].into(),
@@ -119,16 +119,14 @@ impl Quotas {
 
     /// Whose entries stay while so many of all may go: nobody's, if those of others are so few that they could not make room.
     pub(super) fn guard(&self, may_go: u64) -> Option<&Guard> {
-        let others = may_go.saturating_sub(self.guarded);
-        let guards = self.guarded > 0 && others > may_go / GUARDED_SHARE;
+        let others = may_go.saturating_sub(self.guarded.may_go);
+        let guards = self.guarded.may_go > 0 && others > may_go / GUARDED_SHARE;
         guards.then_some(&self.guard)
     }
 
     fn set_guarded(&mut self, guarded: &[bool]) {
         self.guard.guarded = guarded.into();
-        let sums = self.sums.iter().zip(&self.guard.guarded);
-        let sums = sums.filter_map(|(sum, is_guarded)| is_guarded.then_some(sum.may_go));
-        self.guarded = sums.sum();
+        self.guarded = sum_of_guarded(&self.sums, guarded);
     }
 
     fn quota_of(&self, key: &[u8]) -> Option<QuotaId> {
@@ -172,7 +170,11 @@ impl Quotas {
     fn set_sum(&mut self, quota: QuotaId, sum: Sum) {
         let was = std::mem::replace(&mut self.sums[quota.index()], sum);
         if self.guard.guarded[quota.index()] {
-            self.guarded = self.guarded - was.may_go + sum.may_go;
+            let guarded = self.guarded;
+            self.guarded = Sum {
+                bytes: guarded.bytes - was.bytes + sum.bytes,
+                may_go: guarded.may_go - was.may_go + sum.may_go,
+            };
         }
         if !std::mem::replace(&mut self.is_changed[quota.index()], true) {
             self.changed.push(quota);
@@ -246,13 +248,6 @@ impl Quotas {
         entry.is_some_and(|entry| memory.has_some_to_reclaim(entry))
     }
 
-    /// Bytes of entries of guarded quotas.
-    fn guarded_bytes(&self) -> u64 {
-        let sums = self.sums.iter().zip(&self.guard.guarded);
-        sums.filter_map(|(sum, is_guarded)| is_guarded.then_some(sum.bytes))
-            .sum()
-    }
-
     /// The entry of a key, of a quota, counts as `is`, no more as `was`.
     fn recount(
         &mut self,
@@ -310,6 +305,16 @@ impl Quotas {
         let each = size_of::<Sum>() + size_of::<QuotaId>() + 2;
         shares + self.roster_bytes + (size_of::<Self>() + notes + self.sums.len() * each) as u64
     }
+}
+
+/// What those of some quotas have together that are guarded.
+fn sum_of_guarded(sums: &[Sum], guarded: &[bool]) -> Sum {
+    let sums = sums.iter().zip(guarded);
+    let guarded = sums.filter_map(|(sum, is_guarded)| is_guarded.then_some(sum));
+    guarded.fold(Sum::default(), |all, sum| Sum {
+        bytes: all.bytes + sum.bytes,
+        may_go: all.may_go + sum.may_go,
+    })
 }
 
 impl Shard {
@@ -429,7 +434,7 @@ impl Shard {
             }
         }
         let all: u64 = rosters.iter().map(|(.., len)| len).sum();
-        let mut number = (u128::from(quotas.rng.next()) * u128::from(all) >> 64) as u64;
+        let mut number = below(quotas.rng.next(), all);
         for (database, place, len) in rosters {
             if number < len {
                 let mut drawn = Vec::with_capacity(QUOTA_DRAWN);
@@ -446,9 +451,8 @@ impl Shard {
 
     /// Bytes of entries that do not go for others' sake.
     pub fn guarded_bytes(&self) -> u64 {
-        self.quotas
-            .as_ref()
-            .map_or(0, |quotas| quotas.guarded_bytes())
+        let quotas = self.quotas.as_ref();
+        quotas.map_or(0, |quotas| quotas.guarded.bytes)
     }
 
     /// An entry is about to change, or to go.
@@ -733,8 +737,6 @@ impl Shard {
         let all = quotas.shares.iter().map(Shares::roster_bytes);
         assert_eq!(all.sum::<u64>(), quotas.roster_bytes);
         assert_eq!(sums, *quotas.sums);
-        let guarded = sums.iter().zip(&quotas.guard.guarded);
-        let guarded = guarded.filter_map(|(sum, is_guarded)| is_guarded.then_some(sum.may_go));
-        assert_eq!(guarded.sum::<u64>(), quotas.guarded);
+        assert_eq!(sum_of_guarded(&sums, &quotas.guard.guarded), quotas.guarded);
     }
 }

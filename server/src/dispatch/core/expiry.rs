@@ -71,11 +71,7 @@ impl Core {
     fn expire_at_end(&mut self) -> bool {
         let is_cut_short = self.step_of_expiry(EXPIRE_BUDGET_ENTRIES);
         self.state.stats.expiry_steps_cut_short += u64::from(is_cut_short);
-        // Some wait for a key to go, and hear of it now: no command comes behind.
-        if self.state.shard.awaited().has_written() {
-            self.serve_written();
-            self.run_granted();
-        }
+        self.serve_written_at_end();
         is_cut_short
     }
 

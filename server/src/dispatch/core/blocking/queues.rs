@@ -92,6 +92,16 @@ impl Core {
         }
     }
 
+    /// Some wait for a key to go, and hear of it now, at the end of a turn: no command comes behind that would have those go on who get
+    /// locks by it.
+    #[inline(always)]
+    pub(in crate::dispatch::core) fn serve_written_at_end(&mut self) {
+        if self.state.shard.awaited().has_written() {
+            self.serve_all_written(None);
+            self.run_granted();
+        }
+    }
+
     #[cold]
     fn serve_all_written(&mut self, own: Option<LockId>) {
         if self.key_queues.is_mid_transaction() {

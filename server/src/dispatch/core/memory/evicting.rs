@@ -112,11 +112,7 @@ impl Core {
         let has_evicted = self.state.shard.journal().sequence() != sequence;
         if has_evicted {
             self.act_on_notes(None, None);
-            // Some wait for a key to go, and hear of it now: no command comes behind.
-            if self.state.shard.awaited().has_written() {
-                self.serve_written();
-                self.run_granted();
-            }
+            self.serve_written_at_end();
         }
         if is_overdrawn {
             self.look_at_owed();

@@ -25,7 +25,7 @@ use crate::dispatch::limits::{
 };
 use crate::dispatch::mail::batch::{Batch, Request, Seal};
 use crate::dispatch::mail::requests::{Ticket, Work};
-use crate::resp::{Reply, errors};
+use crate::resp::{ErrorReply, Reply, errors};
 use crate::routing::CoreId;
 use crate::session::{Session, gate};
 
@@ -235,28 +235,30 @@ impl Core {
         request: &Request,
         command: &Command,
     ) -> bool {
-        let head = &request.head;
-        let is_alone = head.locks.is_none()
-            && matches!(
-                head.ticket,
-                Ticket::Reply { .. } | Ticket::Attempt { .. } | Ticket::Discard { .. }
-            );
         let is_light =
             self.state.gates & gate::MAXMEMORY == 0 && is_light(command, batch.args(request));
-        if !is_alone
-            || is_light
-            || !command.spec.flags.has(Flags::DENYOOM)
-            || !self.is_out_of_memory()
-        {
+        if is_light || !may_be_refused(request, command) || !self.is_out_of_memory() {
             return false;
         }
+        self.refuse_request(from, request, command, &errors::OUT_OF_MEMORY);
+        true
+    }
+
+    /// Answers a request of another core with an error, in place of running it.
+    pub(super) fn refuse_request(
+        &mut self,
+        from: CoreId,
+        request: &Request,
+        command: &Command,
+        error: &ErrorReply,
+    ) {
         self.state.stats.by_command[command.id.index()].rejected += 1;
-        self.count_error(&errors::OUT_OF_MEMORY);
+        self.count_error(error);
+        let head = &request.head;
         let protocol = head.protocol;
         self.outboxes.to(from).answer(head.ticket, |out| {
-            Reply::new(out, protocol).error(&errors::OUT_OF_MEMORY);
+            Reply::new(out, protocol).error(error);
         });
-        true
     }
 
     /// Whether core `to` has yet to take or to run so much that it is asked nothing more for now.
@@ -374,6 +376,17 @@ impl Core {
 #[inline]
 fn need_of(run_bytes: usize) -> u64 {
     (RUN_BASE_BYTES + RUN_GROWTH * run_bytes) as u64
+}
+
+/// Whether a request of another core may be refused as it may use more memory: it is no part of something under way.
+pub(super) fn may_be_refused(request: &Request, command: &Command) -> bool {
+    let head = &request.head;
+    let is_alone = head.locks.is_none()
+        && matches!(
+            head.ticket,
+            Ticket::Reply { .. } | Ticket::Attempt { .. } | Ticket::Discard { .. }
+        );
+    is_alone && command.spec.flags.has(Flags::DENYOOM)
 }
 
 /// Whether what the command may use follows from the bytes of its run.

@@ -18,13 +18,14 @@
 use larder_engine::{Evicted, QuotaId};
 
 use super::evicting::take_a_turn;
+use super::leasing::may_be_refused;
 use crate::command::{Args, Command, CommandSpec, Flags, KeyAccess, Run};
 use crate::dispatch::core::Core;
 use crate::dispatch::limits::{DRAWN_IN_VAIN_MAX, EVICTED_AT_END, EVICTED_AT_ONCE};
 use crate::dispatch::mail::batch::{Batch, Request};
-use crate::dispatch::mail::requests::{Ticket, Work};
+use crate::dispatch::mail::requests::Work;
 use crate::quota::Refused;
-use crate::resp::{ErrorReply, Reply, errors};
+use crate::resp::{ErrorReply, errors};
 use crate::routing::CoreId;
 use crate::session::{Session, gate};
 
@@ -210,27 +211,16 @@ impl Core {
         batch: &Batch,
         request: &Request,
     ) -> bool {
-        let head = &request.head;
-        let Work::Command(command) = head.work else {
+        let Work::Command(command) = request.head.work else {
             return false;
         };
-        let is_alone = head.locks.is_none()
-            && matches!(
-                head.ticket,
-                Ticket::Reply { .. } | Ticket::Attempt { .. } | Ticket::Discard { .. }
-            );
-        if !is_alone || !command.spec.flags.has(Flags::DENYOOM) {
+        if !may_be_refused(request, command) {
             return false;
         }
         let Some(error) = self.refusal_for_bytes(batch.args(request), command.spec) else {
             return false;
         };
-        self.state.stats.by_command[command.id.index()].rejected += 1;
-        self.count_error(&error);
-        let protocol = head.protocol;
-        self.outboxes.to(from).answer(head.ticket, |out| {
-            Reply::new(out, protocol).error(&error);
-        });
+        self.refuse_request(from, request, command, &error);
         true
     }
 
@@ -271,11 +261,7 @@ impl Core {
             return false;
         }
         self.act_on_notes(None, None);
-        // Some wait for a key to go, and hear of it now: no command comes behind.
-        if self.state.shard.awaited().has_written() {
-            self.serve_written();
-            self.run_granted();
-        }
+        self.serve_written_at_end();
         goes_on
     }
 }
