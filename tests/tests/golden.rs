@@ -4,9 +4,15 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::time::{Duration, Instant};
+
+use larder_tests::client::Client;
 use larder_tests::dialogue::{self, Mode, Script};
 use larder_tests::server::{IoBackend, Options, Server};
 use larder_tests::{Outcome, tools};
+
+/// How long the server may take to notice that a client has gone.
+const GONE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Plays every dialogue on servers started by `options`, giving the failures.
 ///
@@ -16,7 +22,8 @@ fn replay_all(options: &Options) -> Outcome<Vec<String>> {
     let mut failures = Vec::new();
     for script in dialogue::all()? {
         let outcome = if script.server_directives().is_empty() {
-            shared_server(&mut shared, options).and_then(|server| replay(&script, server))
+            shared_server(&mut shared, options)
+                .and_then(|(server, client)| replay(&script, server, Some(client)))
         } else {
             let own = script
                 .server_directives()
@@ -24,7 +31,7 @@ fn replay_all(options: &Options) -> Outcome<Vec<String>> {
                 .fold(options.clone(), |options, (name, value)| {
                     options.directive(name, value)
                 });
-            Server::start(&own).and_then(|mut server| replay(&script, &mut server))
+            Server::start(&own).and_then(|mut server| replay(&script, &mut server, None))
         };
         let failed = outcome.unwrap_or_else(|why| vec![format!("{}: {why}\n", script.name())]);
         if !failed.is_empty() {
@@ -35,20 +42,25 @@ fn replay_all(options: &Options) -> Outcome<Vec<String>> {
     Ok(failures)
 }
 
-fn replay(script: &Script, server: &mut Server) -> Outcome<Vec<String>> {
-    let report = dialogue::play(script, server.address(), Mode::Replay);
+fn replay(script: &Script, server: &mut Server, first: Option<Client>) -> Outcome<Vec<String>> {
+    let report = dialogue::play(script, server.address(), Mode::Replay, first);
     if !server.is_running() {
         return Err(format!("the server died\n{}", server.log_tail()));
     }
     Ok(report?.failures)
 }
 
-fn shared_server<'a>(shared: &'a mut Option<Server>, options: &Options) -> Outcome<&'a mut Server> {
+/// The server that dialogues share, emptied, and its only client.
+fn shared_server<'a>(
+    shared: &'a mut Option<Server>,
+    options: &Options,
+) -> Outcome<(&'a mut Server, Client)> {
     let server = match shared.take() {
         Some(server) => server,
         None => Server::start(options)?,
     };
     let mut client = server.connect()?;
+    wait_until_alone(&mut client)?;
     for line in [
         "FLUSHALL",
         "FUNCTION FLUSH",
@@ -57,7 +69,24 @@ fn shared_server<'a>(shared: &'a mut Option<Server>, options: &Options) -> Outco
     ] {
         client.run(line)?;
     }
-    Ok(shared.insert(server))
+    Ok((shared.insert(server), client))
+}
+
+/// Waits until the server has noticed that the clients of the dialogue before are gone: one may count or close all there are.
+fn wait_until_alone(client: &mut Client) -> Outcome<()> {
+    let deadline = Instant::now() + GONE_PATIENCE;
+    loop {
+        let clients = client.run("CLIENT LIST")?.to_text();
+        if clients.lines().count() == 1 {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            return Err(format!(
+                "clients that have gone are still there:\n{clients}"
+            ));
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
 }
 
 fn dialogues_hold(cores: usize, backend: IoBackend) {
@@ -133,7 +162,7 @@ fn dialogues_hold_on_the_redis_server_they_were_blessed_with() {
             });
         let server = Server::start(&options).unwrap();
         // Blessing leaves out what is marked as not blessed; nothing else may change.
-        let report = dialogue::play(&script, server.address(), Mode::Bless).unwrap();
+        let report = dialogue::play(&script, server.address(), Mode::Bless, None).unwrap();
         assert!(report.failures.is_empty(), "{}", report.failures.join("\n"));
         assert_eq!(
             report.script.to_text(),

@@ -48,7 +48,7 @@ fn bless_all() -> Outcome<()> {
                 options.directive(name, value)
             });
         let server = Server::start(&options)?;
-        let report = dialogue::play(&script, server.address(), Mode::Bless)?;
+        let report = dialogue::play(&script, server.address(), Mode::Bless, None)?;
         let changed = report.script.to_text() != script.to_text();
         report.script.save()?;
         println!(

@@ -42,16 +42,21 @@ const EVENTUALLY: Duration = Duration::from_secs(5);
 /// A dialogue with more failures than this is given up.
 const MAX_FAILURES: usize = 25;
 
-/// Plays `script` on the server at `address`.
+/// Plays `script` on the server at `address`; `first`, if there is one, is its connection 1.
 ///
 /// # Errors
 /// When the server cannot be talked to at all, or the dialogue asks for something impossible.
-pub fn play(script: &Script, address: SocketAddr, mode: Mode) -> Outcome<Report> {
+pub fn play(
+    script: &Script,
+    address: SocketAddr,
+    mode: Mode,
+    first: Option<Client>,
+) -> Outcome<Report> {
     let mut player = Player {
         address,
         mode,
         by_hand_file: script.by_hand().is_some(),
-        connections: HashMap::new(),
+        connections: first.map(|client| (1, client)).into_iter().collect(),
         saved: HashMap::new(),
         next: Manner::default(),
         report: Report {
