@@ -9,6 +9,9 @@ pub const QUERY_HIGH_WATER_BYTES: usize = 1 << 20;
 /// How long the log does not say again that a client is held back: a slow one may be many times a second.
 pub const SAY_AGAIN_MS: u64 = 10_000;
 
+/// Clients that a core closes in a turn because all hold too much.
+pub const CLOSED_AT_ONCE: usize = 64;
+
 /// How long a core does not ask another again to close a client because all hold too much.
 pub const ASK_AGAIN_MS: u64 = 10;
 

@@ -152,13 +152,6 @@ impl Multi {
     }
 }
 
-/// The keys a session watches: the core of each, and its hash.
-#[derive(Debug, Default)]
-pub struct Watched {
-    /// One for each key.
-    pub keys: Vec<(CoreId, u64)>,
-}
-
 /// How much an `EXEC` has locked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Holds {

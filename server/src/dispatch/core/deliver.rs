@@ -43,6 +43,7 @@ impl Core {
         }
         self.backlog.add(from, batch);
         self.run_backlog();
+        self.look_at_clients_if_asked();
         self.run_granted();
     }
 

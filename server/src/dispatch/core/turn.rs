@@ -148,10 +148,8 @@ impl Core {
             readers,
             ..
         } = &mut self.state;
-        let mut uncounted_bytes = readers.memory_bytes();
         *soft_limit_exceeded = false;
         for session in sessions.iter_mut() {
-            uncounted_bytes += session.uncounted_bytes();
             let silent = timeout_ms > 0 && session.last_heard_ms + timeout_ms <= now_ms;
             let listens = session.gates & (gate::MONITOR | gate::SUBSCRIBER) != 0;
             if silent && session.blocked.is_none() && !listens {
@@ -165,10 +163,9 @@ impl Core {
             }
             *soft_limit_exceeded |= session.is_over_soft_limit();
         }
-        let memory = sessions.memory_mut();
-        memory.set_others(uncounted_bytes as u64);
+        sessions.count_all(readers.memory_bytes() as u64);
         self.budget.note_period();
-        let freed_bytes = memory.freed_bytes();
+        let freed_bytes = sessions.memory().freed_bytes();
         self.client_memory.note_period(freed_bytes, now_ms);
         self.look_at_owed();
     }

@@ -169,7 +169,7 @@ fn line(session: &Session, now_ms: u64, running: Option<Args<'_>>) -> Vec<u8> {
         session.client_id, session.peer.addr, session.peer.local_addr, session.peer.fd
     );
     written.expect("writing to memory");
-    line.extend_from_slice(&session.name);
+    line.extend_from_slice(session.name());
     let written = write!(
         line,
         " age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs={} \
@@ -205,9 +205,10 @@ fn line(session: &Session, now_ms: u64, running: Option<Args<'_>>) -> Vec<u8> {
         },
     );
     written.expect("writing to memory");
-    line.extend_from_slice(&session.library.0);
+    let [library, version] = session.library();
+    line.extend_from_slice(library);
     line.extend_from_slice(b" lib-ver=");
-    line.extend_from_slice(&session.library.1);
+    line.extend_from_slice(version);
     line
 }
 

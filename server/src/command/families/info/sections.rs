@@ -218,9 +218,9 @@ fn clients(report: &Report, fields: &mut Fields<'_>) {
     fields.add("blocked_clients", report.sums.blocked);
     fields.add("tracking_clients", report.sums.tracking);
     fields.add("pubsub_clients", report.sums.subscribers);
-    fields.add("watching_clients", 0);
+    fields.add("watching_clients", report.sums.watching);
     fields.add("clients_in_timeout_table", report.sums.timed_waits);
-    fields.add("total_watched_keys", 0);
+    fields.add("total_watched_keys", report.sums.watched_keys);
     fields.add("total_blocking_keys", report.sums.awaited_keys);
     fields.add("total_blocking_keys_on_nokey", 0);
     fields.add("larder_monitors", report.sums.monitors);

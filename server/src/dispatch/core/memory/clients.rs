@@ -9,14 +9,14 @@
 //! ```
 //! A core tells the others its sum and its largest class in the course of the turn, whenever a session that holds much has
 //! changed: a core alone cannot go beyond by more than one session adds in its part of a turn. An ordinary client, whose
-//! replies leave with the turn, costs two tests.
+//! replies leave with the turn, costs two tests. A core closes [`CLOSED_AT_ONCE`] at a time, and goes on in its next turn.
 
 use std::sync::atomic::Ordering;
 
 use crate::command::closing::{self, Excess};
 use crate::command::{CoreCall, CoreState};
 use crate::dispatch::core::Core;
-use crate::dispatch::limits::SAY_AGAIN_MS;
+use crate::dispatch::limits::{CLOSED_AT_ONCE, SAY_AGAIN_MS};
 use crate::routing::CoreId;
 use crate::session::{Closing, Session, SessionId, SizeClass};
 
@@ -139,11 +139,21 @@ impl Core {
         }
     }
 
+    /// Does at once what another core has asked for ([`look_at_clients`]): what it asks for next is to find it done.
+    #[inline]
+    pub(in crate::dispatch::core) fn look_at_clients_if_asked(&mut self) {
+        let bytes = self.state.shared.client_bytes.load(Ordering::Relaxed);
+        if self.client_memory.is_too_much(bytes) && self.state.sessions.memory().has_changed() {
+            self.bound_clients(None);
+        }
+    }
+
     /// Closes clients as long as all together hold more than they may: the oldest of the largest class each time, which may
     /// be the session at work.
     fn bound_clients(&mut self, mut at_work: Option<&mut Session>) {
         self.state.publish_client_memory();
         let were_short = self.client_memory.look_anew();
+        let mut closed = 0;
         while self
             .client_memory
             .is_too_much(self.state.shared.client_bytes.load(Ordering::Relaxed))
@@ -156,7 +166,11 @@ impl Core {
             if core != self.state.id {
                 return self.ask_to_close(core, were_short);
             }
-            self.close_oldest_of(class, at_work.as_deref_mut());
+            if closed == CLOSED_AT_ONCE || !self.close_oldest_of(class, at_work.as_deref_mut()) {
+                self.client_memory.put_off();
+                return self.state.sessions.memory_mut().note_change();
+            }
+            closed += 1;
             self.state.publish_client_memory();
         }
     }
@@ -170,20 +184,22 @@ impl Core {
         self.state.sessions.memory_mut().note_change();
     }
 
-    fn close_oldest_of(&mut self, class: SizeClass, at_work: Option<&mut Session>) {
-        let is_such = |session: &&Session| session.size_class() == class;
-        let in_place = self.state.sessions.iter().filter(is_such);
-        let oldest = in_place
-            .chain(at_work.as_deref().filter(is_such))
-            .map(|session| (session.client_id, session.id))
-            .min();
-        let (_, id) = oldest.expect("the class is counted");
-        let Some(mut session) = self.state.sessions.take_out(id) else {
-            let session = at_work.expect("it is the one at work");
-            return self.close_for_all(session);
+    /// Closes the oldest client of a class. False: all of them are at work, and this is not the one in hand.
+    fn close_oldest_of(&mut self, class: SizeClass, at_work: Option<&mut Session>) -> bool {
+        let in_hand = at_work.as_deref().map(|session| session.id);
+        let sessions = &self.state.sessions;
+        let may_be_closed = |id: &SessionId| Some(*id) == in_hand || sessions.get(*id).is_some();
+        let Some(id) = sessions.memory().of_class(class).find(may_be_closed) else {
+            return false;
         };
-        self.close_for_all(&mut session);
-        self.state.sessions.put_back(session);
+        match self.state.sessions.take_out(id) {
+            Some(mut session) => {
+                self.close_for_all(&mut session);
+                self.state.sessions.put_back(session);
+            }
+            None => self.close_for_all(at_work.expect("it is the one in hand")),
+        }
+        true
     }
 
     pub(super) fn close_for_all(&mut self, session: &mut Session) {
