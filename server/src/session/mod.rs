@@ -505,6 +505,7 @@ impl Session {
     pub fn memory_bytes(&self) -> usize {
         size_of::<Self>()
             + self.unread.memory_bytes()
+            + self.parser.memory_bytes()
             + self.output.memory_bytes()
             + self.kept.bytes()
             + self.queued_memory_bytes()

@@ -189,6 +189,7 @@ impl Core {
                 moving: Moving::default(),
                 topology: Topology::default(),
                 active_expire: true,
+                periods_pause: false,
                 random: Random::new(0),
                 scripts: Engine::default(),
             },

@@ -52,7 +52,7 @@ impl Core {
             self.run_granted();
         }
         self.give_places();
-        if now_ms >= self.next_period_ms {
+        if now_ms >= self.next_period_ms && !self.state.periods_pause {
             self.next_period_ms = now_ms + PERIOD_MS;
             self.periodic(now_ms);
         }
@@ -194,6 +194,7 @@ impl Core {
             || self.key_queues.has_put_off()
             || state.sessions.memory().freed_bytes() >= FREED_BYTES
             || state.soft_limit_exceeded;
+        let periodic = periodic && !state.periods_pause;
         let period = periodic.then_some(self.next_period_ms);
         let timer = state.timers.peek().map(|&Reverse((until_ms, _))| until_ms);
         // Room among what another core has yet to take: soon, but not by asking all the time.
