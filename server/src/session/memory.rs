@@ -14,6 +14,9 @@ pub const COUNTED_BYTES: usize = 16 * 1024;
 /// What a session that held so many bytes lets go of is worth giving back to the system.
 const FREED_FROM_BYTES: usize = 4 << 20;
 
+/// With less than this idle in the buffers of all sessions, it is not looked for.
+const IDLE_MIN_BYTES: u64 = 256 * 1024;
+
 /// How much a session holds: the binary logarithm of its bytes, rounded up. Zero: it may not be closed for that.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SizeClass(pub u8);
@@ -33,6 +36,7 @@ impl SizeClass {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counted {
     bytes: usize,
+    idle_bytes: usize,
     /// Its class, if it may be closed for the memory it holds.
     class: SizeClass,
     /// It is counted anew whenever it changes.
@@ -46,6 +50,8 @@ pub struct SessionMemory {
     session_bytes: u64,
     /// Of what is remembered for them all.
     shared_bytes: u64,
+    /// Of the sessions, beside those: what their buffers can give back.
+    idle_bytes: u64,
     /// Those of each class, the oldest first, and the classes of which there are any, a bit each.
     of_class: [BTreeSet<(u64, SessionId)>; usize::BITS as usize],
     classes: u64,
@@ -60,6 +66,7 @@ impl Default for SessionMemory {
         Self {
             session_bytes: 0,
             shared_bytes: 0,
+            idle_bytes: 0,
             of_class: [const { BTreeSet::new() }; usize::BITS as usize],
             classes: 0,
             freed_bytes: 0,
@@ -73,6 +80,12 @@ impl SessionMemory {
     #[inline]
     pub fn bytes(&self) -> u64 {
         self.session_bytes + self.shared_bytes
+    }
+
+    /// Bytes beside those that the sessions' buffers can give back.
+    #[inline]
+    pub fn idle_bytes(&self) -> u64 {
+        self.idle_bytes
     }
 
     /// The class of those that hold most, of all that may be closed for it.
@@ -113,15 +126,13 @@ impl SessionMemory {
             true => SizeClass::NONE,
             false => SizeClass::of(bytes),
         };
-        let is_large = session.buffers_much();
-        self.set(
-            session,
-            Counted {
-                bytes,
-                class,
-                is_large,
-            },
-        );
+        let now = Counted {
+            bytes,
+            idle_bytes: session.output.idle_bytes(),
+            class,
+            is_large: session.buffers_much(),
+        };
+        self.set(session, now);
     }
 
     /// The session has ended.
@@ -160,6 +171,7 @@ impl SessionMemory {
     fn set(&mut self, session: &mut Session, now: Counted) {
         let before = std::mem::replace(&mut session.counted, now);
         self.session_bytes = self.session_bytes - before.bytes as u64 + now.bytes as u64;
+        self.idle_bytes = self.idle_bytes - before.idle_bytes as u64 + now.idle_bytes as u64;
         self.has_changed |= before != now;
         if before.bytes >= FREED_FROM_BYTES {
             self.freed_bytes += before.bytes.saturating_sub(now.bytes) as u64;
@@ -195,6 +207,18 @@ impl Sessions {
         let (sessions, memory) = self.iter_mut_beside_memory();
         sessions.for_each(|session| memory.count_now(session));
         memory.set_shared(shared_bytes);
+    }
+
+    /// Gives back what is idle in the buffers of the sessions that are in their places, if it is worth looking for.
+    pub fn give_back_idle(&mut self) {
+        if self.memory().idle_bytes() < IDLE_MIN_BYTES {
+            return;
+        }
+        let (sessions, memory) = self.iter_mut_beside_memory();
+        for session in sessions.filter(|session| session.counted.idle_bytes > 0) {
+            session.output.give_back_idle();
+            memory.count_now(session);
+        }
     }
 }
 
@@ -241,6 +265,22 @@ mod tests {
             .append(|out| out.resize(out.len() + bytes, 0));
         sessions.put_back(session);
         sessions.count(id);
+    }
+
+    #[test]
+    fn what_a_buffer_of_the_pool_has_beyond_its_replies_is_idle_and_can_be_given_back() {
+        let mut sessions = Sessions::default();
+        let id = sessions.insert(|id| Session::new(1, id, Peer::default(), 0));
+        let session = sessions.get_mut(id).unwrap();
+        session.output.give_buffer(Vec::with_capacity(1 << 20));
+        owe(&mut sessions, id, 100_000);
+        let owes = sessions.memory().bytes();
+        assert!((200_000..202_000).contains(&owes), "{owes}");
+        assert_eq!(sessions.memory().idle_bytes(), (1 << 20) - 200_000);
+        sessions.give_back_idle();
+        assert_eq!(sessions.memory().idle_bytes(), 0);
+        assert_eq!(sessions.memory().bytes(), owes);
+        assert_eq!(sessions.get(id).unwrap().output.pending_bytes(), 100_000);
     }
 
     #[test]

@@ -59,8 +59,10 @@ impl Core {
         let expiry_goes_on = self.expire();
         let eviction_goes_on = self.evict_at_end() | self.keep_quotas();
         let script_goes_on = self.continue_scripts();
-        self.end_client_memory();
         self.end_notes();
+        // Behind the last word of changes, which clients may be owed from here on.
+        self.end_client_memory();
+        self.send_told();
         self.pass_to_monitors(None);
         self.state.timing.end(&mut self.state.stats);
         let more =

@@ -4,7 +4,7 @@
 //! ```text
 //!  a session has changed ─▶ the core's sum ─▶ the sum of all cores ─▶ more than they may hold?
 //!                                                                           │
-//!        close the oldest of the largest class here  ◀── it is on this core ┤
+//!        close the oldest of the largest class here  ◀── one is on this core ┤
 //!        have its core do so, and run little until then ◀── it is elsewhere ┘
 //! ```
 //! A core tells the others its sum and its largest class in the course of the turn, whenever a session that holds much has
@@ -41,9 +41,12 @@ impl CoreState {
             .store(largest.0.into(), Ordering::Relaxed);
     }
 
-    /// The first core that has a client of the largest class of size, and that class.
+    /// A core that has a client of the largest class of size, this one if it has, and that class. So a client that has made all hold too much finds
+    /// it mended here when its reply comes, and elsewhere by whatever it asks for next.
     fn largest_client(&self) -> (CoreId, SizeClass) {
-        let cores = (0..self.shared.cores()).map(CoreId);
+        let others = (0..self.shared.cores()).map(CoreId);
+        let others = others.filter(|core| *core != self.id);
+        let cores = std::iter::once(self.id).chain(others);
         let classes = cores.map(|core| {
             let class = self
                 .shared
@@ -126,6 +129,7 @@ impl Core {
     fn give_all_back(&mut self) -> bool {
         self.state.is_to_give_back = false;
         self.buffers.clear();
+        self.state.sessions.give_back_idle();
         self.state.sessions.memory_mut().forget_freed();
         self.state.id == CoreId(0)
     }
