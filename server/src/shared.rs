@@ -138,6 +138,8 @@ pub struct CoreGauges {
     pub largest_client: AtomicU64,
     /// Keys remembered to have been read by clients that keep caches.
     pub tracked_keys: AtomicU64,
+    /// `maxmemory` as it leases by it.
+    pub maxmemory: AtomicU64,
     /// Bytes of entries that may be evicted, as of its last turn.
     pub evictable_bytes: AtomicU64,
     /// Bytes that it holds, idle and dying ones among them, as of its last turn; of that of a server with a limit.
@@ -242,9 +244,7 @@ impl Shared {
         loop {
             let present = self.config.load_full();
             let next = Arc::new(change(&present)?);
-            let maxmemory_bytes = next.maxmemory_bytes;
             if Arc::ptr_eq(&self.config.compare_and_swap(&present, next), &present) {
-                self.memory.change(present.maxmemory_bytes, maxmemory_bytes);
                 self.config_version.fetch_add(1, Ordering::Release);
                 return Ok(());
             }
