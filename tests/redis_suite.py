@@ -69,6 +69,7 @@ DENOMINATORS = {
         "latency-monitor": 14, "querybuf": 2, "auth": 10, "acl": 90, "info": 17, "limits": 1, "wait": 5,
         "maxmemory": 31, "client-eviction": 17, "networking": 5, "shutdown": 8, "obuf-limits": 9,
         "pendingquerybuf": 1, "replybufsize": 1, "type/set": 97, "pubsubshard": 11, "scripting": 301, "functions": 109,
+        "lazyfree": 4, "memefficiency": 5,
     },
 }
 
@@ -80,7 +81,8 @@ DEFAULT_UNITS = {
         "pubsub", "tracking", "scripting", "functions", "type/list", "type/list-3", "type/set", "type/zset", "sort", "hyperloglog", "geo",
         "type/stream", "type/stream-cgroups",
     ],
-    "own": ["obuf-limits", "info", "limits", "querybuf", "replybufsize", "networking", "latency-monitor", "pubsubshard"],
+    "own": ["obuf-limits", "info", "limits", "querybuf", "replybufsize", "networking", "latency-monitor", "pubsubshard",
+            "client-eviction", "maxmemory", "memefficiency", "lazyfree", "expire"],
 }
 
 # The tags left out, as the suite understands them. querybuf and type/list-2 consist of slow tests only.
