@@ -138,8 +138,6 @@ pub struct CoreGauges {
     pub largest_client: AtomicU64,
     /// Keys remembered to have been read by clients that keep caches.
     pub tracked_keys: AtomicU64,
-    /// `maxmemory` as it leases by it.
-    pub maxmemory: AtomicU64,
     /// Bytes of entries that may be evicted, as of its last turn.
     pub evictable_bytes: AtomicU64,
     /// Bytes that it holds, idle and dying ones among them, as of its last turn; of that of a server with a limit.

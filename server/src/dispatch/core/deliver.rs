@@ -43,7 +43,7 @@ impl Core {
         }
         self.backlog.add(from, batch);
         self.run_backlog();
-        self.look_at_clients_if_asked();
+        self.bound_clients_behind_batch();
         self.run_granted();
     }
 

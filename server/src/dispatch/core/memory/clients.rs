@@ -41,6 +41,17 @@ impl CoreState {
             .store(largest.0.into(), Ordering::Relaxed);
     }
 
+    /// What the clients of all cores hold, this one's as of now.
+    fn bytes_of_clients(&self) -> u64 {
+        let change = self
+            .sessions
+            .memory()
+            .bytes()
+            .wrapping_sub(self.published_client_bytes);
+        let published = self.shared.client_bytes.load(Ordering::Relaxed);
+        published.wrapping_add(change)
+    }
+
     /// A core that has a client of the largest class of size, this one if it has, and that class. So a client that has made all hold too much finds
     /// it mended here when its reply comes, and elsewhere by whatever it asks for next.
     fn largest_client(&self) -> (CoreId, SizeClass) {
@@ -143,11 +154,15 @@ impl Core {
         }
     }
 
-    /// Does at once what another core has asked for ([`look_at_clients`]): what it asks for next is to find it done.
+    /// Looks at once whether a batch of another core has had clients hold too much, or has asked for that ([`look_at_clients`]): what comes next is to
+    /// find it mended.
     #[inline]
-    pub(in crate::dispatch::core) fn look_at_clients_if_asked(&mut self) {
-        let bytes = self.state.shared.client_bytes.load(Ordering::Relaxed);
-        if self.client_memory.is_too_much(bytes) && self.state.sessions.memory().has_changed() {
+    pub(in crate::dispatch::core) fn bound_clients_behind_batch(&mut self) {
+        if self.state.sessions.memory().has_changed()
+            && self
+                .client_memory
+                .is_too_much(self.state.bytes_of_clients())
+        {
             self.bound_clients(None);
         }
     }

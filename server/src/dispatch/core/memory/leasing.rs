@@ -18,7 +18,6 @@ use std::sync::atomic::Ordering;
 use crate::command::{Args, Command, Flags, Run};
 use crate::dispatch::core::Core;
 use crate::dispatch::core::input::Target;
-use crate::dispatch::core::memory::evicting::take_a_turn;
 use crate::dispatch::exec::is_queued;
 use crate::dispatch::limits::{
     BATCH_WEIGHED_BYTES, EVICTED_AT_ONCE, FREEING_STEPS_MAX, MAIL_MAX_BYTES, RUN_BASE_BYTES,
@@ -57,21 +56,7 @@ impl Core {
             self.budget.fit(pool, held);
             pool.change(before_bytes, maxmemory_bytes, core, cores);
         }
-        self.have_others_follow(maxmemory_bytes);
         self.look_again_at_memory();
-    }
-
-    /// Cores that lease by another limit take a turn.
-    fn have_others_follow(&mut self, maxmemory_bytes: u64) {
-        let shared = &self.state.shared;
-        let limit_of = |core: CoreId| &shared.gauges(core).maxmemory;
-        limit_of(self.state.id).store(maxmemory_bytes, Ordering::Relaxed);
-        let cores = (0..shared.cores()).map(CoreId);
-        let others =
-            cores.filter(|&core| limit_of(core).load(Ordering::Relaxed) != maxmemory_bytes);
-        for core in others.collect::<Vec<_>>() {
-            self.state.tell(core, take_a_turn, &[]);
-        }
     }
 
     /// The next run of commands leases anew.
