@@ -46,6 +46,7 @@ impl Core {
         let cores = self.state.shared.cores();
         let maxmemory_bytes = self.state.config.maxmemory_bytes;
         let before_bytes = self.budget.set_limit(maxmemory_bytes, cores);
+        self.buffers.set_limit(maxmemory_bytes, cores);
         // What was leased for what no core counts was leased under the limit of before.
         let shared = &self.state.shared;
         let counts = shared.resident.counted_bytes(maxmemory_bytes);
