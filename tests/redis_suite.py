@@ -13,7 +13,8 @@ DIR is an unpacked source of redis 7.0.15. Three ways:
   configuration files it likes. This is the only way to run some units at all.
 
 redis_suite_known.json says of each test that does not pass why: under "fails" those that run and fail, under "left_out"
-those that are not run because the rest of their unit would wait for ever behind them, under "not_run" those that leave themselves out.
+those that are not run because the rest of their unit would wait for ever behind them, under "not_run" those that leave themselves out,
+under "slow" those that are run with --slow only.
 A failure that it does not explain is marked NEW, a test that passes although it says otherwise is named too.
 
 Beyond that the suite is run as it is but for two things (copy_of_suite): a server without functions need not know FUNCTION FLUSH,
@@ -69,6 +70,7 @@ DENOMINATORS = {
         "latency-monitor": 14, "querybuf": 2, "auth": 10, "acl": 90, "info": 17, "limits": 1, "wait": 5,
         "maxmemory": 31, "client-eviction": 17, "networking": 5, "shutdown": 8, "obuf-limits": 9,
         "pendingquerybuf": 1, "replybufsize": 1, "type/set": 97, "pubsubshard": 11, "scripting": 301, "functions": 109,
+        "lazyfree": 4, "memefficiency": 5,
     },
 }
 
@@ -80,7 +82,8 @@ DEFAULT_UNITS = {
         "pubsub", "tracking", "scripting", "functions", "type/list", "type/list-3", "type/set", "type/zset", "sort", "hyperloglog", "geo",
         "type/stream", "type/stream-cgroups",
     ],
-    "own": ["obuf-limits", "info", "limits", "querybuf", "replybufsize", "networking", "latency-monitor", "pubsubshard"],
+    "own": ["obuf-limits", "info", "limits", "querybuf", "replybufsize", "networking", "latency-monitor", "pubsubshard",
+            "client-eviction", "maxmemory", "memefficiency", "lazyfree", "expire"],
 }
 
 # The tags left out, as the suite understands them. querybuf and type/list-2 consist of slow tests only.
@@ -283,10 +286,13 @@ def run_all(options, directory):
     known = json.loads(KNOWN_FILE.read_text())
     free = places(options, way, known, directory)
 
+    def slow_of(unit):
+        return {} if options.slow else known["slow"].get(unit, {})
+
     def run(unit):
         place = free.get()
         try:
-            return run_at(place, unit, options, way, known["left_out"].get(unit, {}))
+            return run_at(place, unit, options, way, {**known["left_out"].get(unit, {}), **slow_of(unit)})
         finally:
             free.put(place)
 
@@ -299,6 +305,8 @@ def run_all(options, directory):
         suites.print_reasons(known["fails"].get(unit, {}), one.passed, one.failed, KNOWN_FILE)
         for name, reason in known["left_out"].get(unit, {}).items():
             print(f"    {name}: left out, {reason}", flush=True)
+        for name, reason in slow_of(unit).items():
+            print(f"    {name}: slow, {reason}", flush=True)
         for name, reason in known["not_run"].get(unit, {}).items():
             print(f"    {name}: not run, {reason}", flush=True)
         below.extend(f"{unit}: {fault}" for fault in one.faults)
@@ -323,6 +331,7 @@ def main():
     parser.add_argument("--own", action="store_true", help="let the suite start its servers itself")
     parser.add_argument("--without-debug", action="store_true",
                         help="leave out what needs DEBUG, in all units that a shared server can run: 1739 tests, for a figure to compare")
+    parser.add_argument("--slow", action="store_true", help="run the tests too that are known to be slow")
     suites.add_arguments(parser, "unit", "type/string")
     options = parser.parse_args()
     if options.address:

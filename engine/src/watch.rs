@@ -68,6 +68,11 @@ impl Watches {
         }
     }
 
+    /// Number of keys that somebody watches.
+    pub fn keys(&self) -> u64 {
+        self.keys.len() as u64
+    }
+
     /// The keys that `watcher` watches.
     pub fn keys_of(&self, watcher: u64) -> impl Iterator<Item = &(DbIndex, Box<[u8]>)> {
         let watch = self.watchers.get(&watcher);

@@ -10,7 +10,8 @@
 //! that the cores use more than `maxmemory`, but for the room they hold.
 //!
 //! Without `maxmemory` the pool is as good as endless and all else is the same, so that a limit may come and change at any
-//! time. See `docs/decisions/0013-memory-budgets.md`.
+//! time: each core moves its part of the pool when it has leased by the new limit, for what one has leased under the old one is nothing that
+//! another is to evict for. See `docs/decisions/0013-memory-budgets.md`.
 
 mod exceeded;
 pub mod lending;
@@ -41,6 +42,8 @@ const IDLE_COUNTED_SHARE: u64 = 64;
 #[derive(Debug)]
 pub struct Pool {
     free: AtomicI64,
+    /// `maxmemory` when it was made.
+    limit_at_start: u64,
     /// Leased for what is resident and counted by no core.
     uncounted: AtomicU64,
     /// Leased for what is deleted and on its way back to the system, on all cores.
@@ -58,14 +61,29 @@ impl Pool {
     pub fn new(maxmemory_bytes: u64) -> Self {
         Self {
             free: AtomicI64::new(limit(maxmemory_bytes)),
+            limit_at_start: maxmemory_bytes,
             uncounted: AtomicU64::new(0),
             dying: AtomicU64::new(0),
         }
     }
 
-    /// `maxmemory` has changed.
-    pub fn change(&self, from_bytes: u64, to_bytes: u64) {
-        let by = limit(to_bytes) - limit(from_bytes);
+    /// `maxmemory` when the server started: what each core takes it to be until it follows a change.
+    pub fn limit_at_start(&self) -> u64 {
+        self.limit_at_start
+    }
+
+    /// `maxmemory` has changed, and core number `core` of `cores` has leased by the new one: the pool has its part of the change.
+    pub fn change(&self, from_bytes: u64, to_bytes: u64, core: u16, cores: u16) {
+        let part_of = |limit: i64| {
+            let part = limit / i64::from(cores);
+            let rest = if core == 0 {
+                limit % i64::from(cores)
+            } else {
+                0
+            };
+            part + rest
+        };
+        let by = part_of(limit(to_bytes)) - part_of(limit(from_bytes));
         self.free.fetch_add(by, Ordering::Relaxed);
     }
 
@@ -232,7 +250,9 @@ mod tests {
         assert_eq!(one.trim(&pool, 30, 100), 0);
         assert_eq!(other.trim(&pool, 10, 100), 50);
         assert_eq!(pool.free_bytes(), 910);
-        pool.change(1000, 0);
+        for core in 0..3 {
+            pool.change(1000, 0, core, 3);
+        }
         let leased = (one.bytes() + other.bytes()).cast_signed();
         assert_eq!(pool.free_bytes(), ENDLESS_BYTES.cast_signed() - leased);
     }

@@ -242,9 +242,7 @@ impl Shared {
         loop {
             let present = self.config.load_full();
             let next = Arc::new(change(&present)?);
-            let maxmemory_bytes = next.maxmemory_bytes;
             if Arc::ptr_eq(&self.config.compare_and_swap(&present, next), &present) {
-                self.memory.change(present.maxmemory_bytes, maxmemory_bytes);
                 self.config_version.fetch_add(1, Ordering::Release);
                 return Ok(());
             }

@@ -91,7 +91,7 @@ impl Display for Name<'_> {
             "id={} addr={} name={} qbuf={} omem={} tot-mem={} cmd={}",
             session.client_id,
             session.peer.addr,
-            String::from_utf8_lossy(&session.name),
+            String::from_utf8_lossy(session.name()),
             session.unread_bytes(),
             session.output.pending_bytes(),
             session.memory_bytes(),

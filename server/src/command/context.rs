@@ -142,6 +142,8 @@ pub struct CoreState {
     pub topology: Topology,
     /// Whether the expiry hand moves (`DEBUG SET-ACTIVE-EXPIRE`).
     pub active_expire: bool,
+    /// Whether what is done ten times a second waits (`DEBUG PAUSE-CRON`).
+    pub periods_pause: bool,
     /// Its random numbers.
     pub random: Random,
     /// Its scripts.

@@ -9,6 +9,9 @@ pub const QUERY_HIGH_WATER_BYTES: usize = 1 << 20;
 /// How long the log does not say again that a client is held back: a slow one may be many times a second.
 pub const SAY_AGAIN_MS: u64 = 10_000;
 
+/// Clients that a core closes in a turn because all hold too much.
+pub const CLOSED_AT_ONCE: usize = 64;
+
 /// How long a core does not ask another again to close a client because all hold too much.
 pub const ASK_AGAIN_MS: u64 = 10;
 
@@ -26,6 +29,8 @@ pub const POOLED_BUFFERS: usize = 256;
 pub const POOLED_BUFFER_MAX_BYTES: usize = 1 << 20;
 /// See [`POOLED_BUFFERS`].
 pub const POOLED_BYTES: usize = 32 << 20;
+/// Of `maxmemory` all cores together keep at most this part in such buffers.
+pub const POOLED_SHARE: u64 = 16;
 
 /// What a turn's last step of the expiry hand may cost besides what deadlines pay, in entries read: some five hundred
 /// removals, in a tenth of a millisecond or two.

@@ -187,10 +187,36 @@ pub struct Parser {
 /// The input's addressable part: ranges are 32 bits wide.
 const MAX_INPUT_BYTES: usize = u32::MAX as usize;
 
+/// What has been read of a command that is not whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ParsedSoFar {
+    /// Bytes of the input, up to the argument that is not there as a whole.
+    pub bytes: usize,
+    /// Bytes of the arguments.
+    pub args_bytes: usize,
+}
+
 impl Parser {
     /// A parser at the beginning of a command.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// How far it has come with a command that is not whole.
+    pub fn parsed(&self) -> ParsedSoFar {
+        if !self.under_way {
+            return ParsedSoFar::default();
+        }
+        let args = self.args.iter().map(|arg| arg.len as usize);
+        ParsedSoFar {
+            bytes: self.cursor,
+            args_bytes: args.sum(),
+        }
+    }
+
+    /// Bytes of memory it holds, itself apart.
+    pub fn memory_bytes(&self) -> usize {
+        self.args.capacity() * size_of::<ArgRange>()
     }
 
     /// Finds the command at `input[*at..]`.

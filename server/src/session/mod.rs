@@ -1,6 +1,7 @@
 //! One client connection, sans-I/O: its protocol state, what it still has to say and what it is still owed.
 
 mod crowd;
+mod kept;
 mod large;
 mod limits;
 mod memory;
@@ -17,10 +18,11 @@ mod unread;
 mod user;
 
 pub use crowd::Crowd;
+pub use kept::Watched;
 pub use large::{LARGE_ANSWER_BYTES, LARGE_ANSWERS_MAX_BYTES, LargeAnswer, LargeAnswers};
 pub use limits::{HighWater, READERS_FORGOTTEN_MAX};
 pub use memory::{COUNTED_BYTES, SessionMemory, SizeClass};
-pub use multi::{Executing, Holds, Multi, QueuedCommand, QueuedPlacement, Queueing, Watched};
+pub use multi::{Executing, Holds, Multi, QueuedCommand, QueuedPlacement, Queueing};
 pub use output::{Output, OutputMark, ReplySeq};
 pub use prefix_tree::PrefixTree;
 pub use prefixes::{Changed, Prefixes};
@@ -258,9 +260,9 @@ pub struct Session {
     /// Reasons to leave the fast path ([`gate`]); zero for a plain client.
     pub gates: u32,
     /// Name given by `CLIENT SETNAME`.
-    pub name: Box<[u8]>,
+    name: Box<[u8]>,
     /// Library name and version given by `CLIENT SETINFO`.
-    pub library: (Box<[u8]>, Box<[u8]>),
+    library: (Box<[u8]>, Box<[u8]>),
     /// What `CLIENT REPLY` asked for.
     pub reply_mode: ReplyMode,
     /// `CLIENT NO-EVICT` is on.
@@ -289,8 +291,8 @@ pub struct Session {
     pub last_heard_ms: u64,
     /// What it is subscribed to, if anything.
     subscriptions: Option<Box<Subscriptions>>,
-    /// What it asked for with `CLIENT TRACKING`, if that is on.
-    tracking: Option<Box<Tracking>>,
+    /// What it asked for with `CLIENT TRACKING`, if that is on, and the bytes kept for that.
+    tracking: Option<Box<(Tracking, usize)>>,
     /// The last reply awaited from another core to a command that writes; a message published waits for it.
     pub last_write: Option<ReplySeq>,
     /// The number up to which its core has to have told of events before it goes on: what it did itself is among them.
@@ -316,7 +318,7 @@ pub struct Session {
     /// What is queued since `MULTI`.
     pub multi: Option<Box<Multi>>,
     /// What `WATCH` named.
-    pub watched: Option<Box<Watched>>,
+    watched: Option<Box<Watched>>,
     /// Set by a command that ends all watching.
     pub ends_watch: bool,
     /// The `EXEC` under way.
@@ -339,6 +341,8 @@ pub struct Session {
     pub said_held_back_ms: Option<u64>,
     /// What it may add to its replies in this turn.
     allowance: limits::Allowance,
+    /// What is kept for it beside its buffers.
+    kept: kept::Kept,
     /// What the sum of all sessions' memory has of it.
     counted: memory::Counted,
     /// Bytes of the requests to other cores since it was last owed nothing.
@@ -402,6 +406,7 @@ impl Session {
             is_noted_held_back: false,
             said_held_back_ms: None,
             allowance: limits::Allowance::FIRST,
+            kept: kept::Kept::default(),
             counted: memory::Counted::default(),
             sent_bytes: 0,
         }
@@ -500,17 +505,19 @@ impl Session {
     pub fn memory_bytes(&self) -> usize {
         size_of::<Self>()
             + self.unread.memory_bytes()
+            + self.parser.memory_bytes()
             + self.output.memory_bytes()
-            + self.name.len()
+            + self.kept.bytes()
             + self.queued_memory_bytes()
     }
 
-    /// Bytes of memory of what is queued, whether `EXEC` has begun or not.
+    /// Bytes of memory of what is queued, whether `EXEC` has begun or not, and of messages that wait for its end.
     pub(super) fn queued_memory_bytes(&self) -> usize {
         let executing = self.executing.as_ref();
         let rest = executing.and_then(|executing| executing.rest.as_ref());
         let multi = self.multi.as_ref().or(rest.map(|(multi, _)| multi));
-        multi.map_or(0, |multi| multi.memory_bytes())
+        let pushes = executing.map_or(0, |executing| executing.pushes.capacity());
+        multi.map_or(0, |multi| multi.memory_bytes()) + pushes
     }
 }
 

@@ -7,6 +7,9 @@ use crate::observe::CommandId;
 use crate::resp::ArgRange;
 use crate::routing::CoreId;
 
+/// A buffer of so many bytes is moved by the allocator without being copied.
+const GROWS_SLOWLY_FROM_BYTES: usize = 1 << 20;
+
 /// Whether the transaction may be run at all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Queueing {
@@ -78,11 +81,21 @@ impl Multi {
             first_range: self.ranges.len(),
         });
         for arg in args {
+            self.make_room(arg.len());
             self.ranges.push(ArgRange {
                 start: (self.bytes.len() - start) as u32,
                 len: arg.len() as u32,
             });
             self.bytes.extend_from_slice(arg);
+        }
+    }
+
+    /// Room for an argument. With much in it the buffer grows by an eighth, not by as much again: it counts as the client's.
+    fn make_room(&mut self, arg_bytes: usize) {
+        let free = self.bytes.capacity() - self.bytes.len();
+        if free < arg_bytes && self.bytes.len() + arg_bytes > GROWS_SLOWLY_FROM_BYTES {
+            self.bytes
+                .reserve_exact(arg_bytes.max(self.bytes.len() / 8));
         }
     }
 
@@ -150,13 +163,6 @@ impl Multi {
             + self.ranges.capacity() * size_of::<ArgRange>()
             + self.commands.capacity() * size_of::<QueuedCommand>()
     }
-}
-
-/// The keys a session watches: the core of each, and its hash.
-#[derive(Debug, Default)]
-pub struct Watched {
-    /// One for each key.
-    pub keys: Vec<(CoreId, u64)>,
 }
 
 /// How much an `EXEC` has locked.

@@ -26,6 +26,9 @@ const BUFFER_BYTES: usize = 1 << 20;
 /// A buffer that holds so many bytes is full. What is left is room for the reply that fills it.
 const FULL_BYTES: usize = BUFFER_BYTES - 64 * 1024;
 
+/// Room that a buffer may have for more, beside as much as is written in it. What it has beyond that is idle.
+const ROOM_BYTES: usize = 64 * 1024;
+
 /// Number of an awaited reply, counted per session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReplySeq(u64);
@@ -450,11 +453,26 @@ impl Output {
         }
     }
 
-    /// Bytes of memory held.
+    /// Bytes of memory held, those apart that are idle.
     pub fn memory_bytes(&self) -> usize {
         let order = self.order.capacity() * size_of::<Slot>();
-        let held = self.full_capacity + self.ready.capacity() + self.late.capacity();
-        held + self.pieces_bytes + order
+        let ready = self.ready.capacity() - self.idle_bytes();
+        self.full_capacity + ready + self.late.capacity() + self.pieces_bytes + order
+    }
+
+    /// Bytes of the buffer written to that can be given back: it came from the core's pool, and what is to be said may be little.
+    #[inline]
+    pub fn idle_bytes(&self) -> usize {
+        self.ready.capacity().saturating_sub(self.fitting_bytes())
+    }
+
+    fn fitting_bytes(&self) -> usize {
+        2 * self.ready.len().max(ROOM_BYTES / 2)
+    }
+
+    /// Gives them back.
+    pub fn give_back_idle(&mut self) {
+        self.ready.shrink_to(self.fitting_bytes());
     }
 }
 

@@ -45,7 +45,10 @@ impl Session {
     /// Notes a subscription. False: there is one already.
     pub(super) fn begin_subscription(&mut self, topic: Topic, name: Arc<[u8]>) -> bool {
         let all = self.subscriptions.get_or_insert_default();
-        let is_new = all.names[topic.index()].insert(name);
+        let is_new = all.names[topic.index()].insert(Arc::clone(&name));
+        if is_new {
+            self.kept.add_subscription(&name);
+        }
         self.set_gate(gate::SUBSCRIBER, true);
         is_new
     }
@@ -56,6 +59,9 @@ impl Session {
             return false;
         };
         let was_in = all.names[topic.index()].remove(name);
+        if was_in {
+            self.kept.remove_subscription(name);
+        }
         if all.names.iter().all(Crowd::is_empty) {
             self.subscriptions = None;
             self.set_gate(gate::SUBSCRIBER, false);

@@ -181,6 +181,15 @@ impl Sessions {
             .filter_map(|(_, slot)| slot.session.as_deref_mut())
     }
 
+    /// The same, and the memory that they hold, to be counted.
+    pub(super) fn iter_mut_beside_memory(
+        &mut self,
+    ) -> (impl Iterator<Item = &mut Session>, &mut SessionMemory) {
+        let sessions = self.slots.iter_mut();
+        let sessions = sessions.filter_map(|(_, slot)| slot.session.as_deref_mut());
+        (sessions, &mut self.memory)
+    }
+
     /// Every session that is not taken out.
     pub fn iter(&self) -> impl Iterator<Item = &Session> {
         self.slots

@@ -1,5 +1,6 @@
 //! What a session asked for with `CLIENT TRACKING`, so that its client can keep a cache of its own.
 
+use super::kept::prefixes_bytes;
 use super::{Session, SessionId, gate};
 use crate::routing::CoreId;
 
@@ -70,24 +71,32 @@ impl Tracking {
 impl Session {
     /// The state of tracking, if it is on.
     pub fn tracking(&self) -> Option<&Tracking> {
-        self.tracking.as_deref()
+        self.tracking.as_deref().map(|(tracking, _)| tracking)
     }
 
     /// The same, to change it.
     pub fn tracking_mut(&mut self) -> Option<&mut Tracking> {
-        self.tracking.as_deref_mut()
+        self.tracking.as_deref_mut().map(|(tracking, _)| tracking)
     }
 
-    /// Turns tracking on, or changes it.
-    pub fn track(&mut self, tracking: Tracking) {
-        self.tracking = Some(Box::new(tracking));
+    /// Turns tracking on. Every one of `cores` knows the prefixes.
+    ///
+    /// # Panics
+    /// It is on.
+    pub fn track(&mut self, tracking: Tracking, cores: u16) {
+        assert!(self.tracking.is_none(), "what was on ends first");
+        let bytes = prefixes_bytes(&tracking.prefixes, cores);
+        self.kept.replace(0, bytes);
+        self.tracking = Some(Box::new((tracking, bytes)));
         self.set_gate(gate::TRACKING, true);
     }
 
     /// Turns tracking off; what it was.
-    pub fn stop_tracking(&mut self) -> Option<Box<Tracking>> {
+    pub fn stop_tracking(&mut self) -> Option<Tracking> {
         self.set_gate(gate::TRACKING, false);
-        self.tracking.take()
+        let (tracking, bytes) = *self.tracking.take()?;
+        self.kept.replace(bytes, 0);
+        Some(tracking)
     }
 
     /// Whether the keys that the next command reads are to be remembered.

@@ -169,7 +169,7 @@ fn hello(call: &mut SessionCall<'_>) -> CommandResult {
             authenticate(call, args.at(at + 1), args.at(at + 2))?;
             at += 3;
         } else if args.is(at, "setname") && more >= 1 {
-            call.session.name = valid_name(args.at(at + 1))?;
+            call.session.set_name(valid_name(args.at(at + 1))?);
             at += 2;
         } else {
             return Err(errors::hello_option(args.at(at)));
@@ -238,7 +238,7 @@ fn reset(call: &mut SessionCall<'_>) -> CommandResult {
     session.user = UserId::DEFAULT;
     session.db = DbIndex(0);
     session.protocol = Protocol::Resp2;
-    session.name = Box::default();
+    session.set_name(Box::default());
     session.reply_mode = ReplyMode::On;
     session.multi = None;
     session.ends_watch = true;

@@ -43,7 +43,7 @@ impl Core {
             Run::Transaction(TransactionStep::Run) => {
                 let needs_session =
                     |queued: &QueuedCommand| queued.placement == QueuedPlacement::Session;
-                session.watched.is_none()
+                session.watched().is_none()
                     && session
                         .multi
                         .as_ref()

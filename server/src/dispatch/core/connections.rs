@@ -124,7 +124,7 @@ impl Core {
         let Some(session) = self.state.sessions.get_mut(id) else {
             return;
         };
-        if session.is_counted() {
+        if session.is_large() {
             return self.sent_of_much(id, count);
         }
         match session.output.take_sent(count) {

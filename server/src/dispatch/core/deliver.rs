@@ -43,6 +43,7 @@ impl Core {
         }
         self.backlog.add(from, batch);
         self.run_backlog();
+        self.bound_clients_behind_batch();
         self.run_granted();
     }
 

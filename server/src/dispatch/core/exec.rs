@@ -147,7 +147,7 @@ impl Core {
             });
         }
         let (mut cores, mut needs_session) = (None, false);
-        let watched = session.watched.iter().flat_map(|watched| &watched.keys);
+        let watched = session.watched().into_iter().flat_map(Watched::keys);
         let watched = watched.map(|(core, _)| QueuedPlacement::Core(*core));
         let placements = multi.commands().iter().map(|command| command.placement);
         for placement in placements.chain(watched) {
@@ -155,7 +155,7 @@ impl Core {
                 QueuedPlacement::Core(core) if cores.is_none_or(|other| other == core) => {
                     cores = Some(core);
                 }
-                QueuedPlacement::Core(_) if session.watched.is_some() => {
+                QueuedPlacement::Core(_) if session.watched().is_some() => {
                     return ExecPlacement::Locks;
                 }
                 // The rest may still need locks.
@@ -240,7 +240,7 @@ impl Core {
                 multi.holds = self.holds_of(&scopes);
                 let owner = recipient_of_session(session, None, command);
                 let plan = Plan::Exec { multi, quiet };
-                let watcher = session.watched.as_ref().map(|_| session.client_id);
+                let watcher = session.watched().map(|_| session.client_id);
                 session.at_barrier = true;
                 self.begin_transaction(owner, KeptArgs::default(), plan, scopes, watcher);
             }
@@ -276,7 +276,7 @@ impl Core {
             true => self.parts_for(core),
             false => self.outboxes.to(core),
         };
-        let bytes = outbox.ask_exec(head, session.watched.is_some(), commands);
+        let bytes = outbox.ask_exec(head, session.watched().is_some(), commands);
         if is_in_order {
             self.transactions.note_gathered(bytes);
             self.join(session);
@@ -284,7 +284,7 @@ impl Core {
         session.sent_bytes += bytes;
         // The watch ends there, when the commands run. A message that ends it would overtake an `EXEC` that waits for locks.
         session.ends_watch = false;
-        session.watched = None;
+        session.end_watching();
         end_exec(session);
     }
 
@@ -507,7 +507,7 @@ impl Core {
                     scopes.for_each(|(_, scope)| scope.add_whole(mode));
                 }
             }
-            let watched = session.watched.iter().flat_map(|watched| &watched.keys);
+            let watched = session.watched().into_iter().flat_map(Watched::keys);
             for &(core, hash) in watched {
                 scopes[core.index()].1.add(Claim {
                     hash,
@@ -535,13 +535,9 @@ impl Core {
 
     fn watch(&self, session: &mut Session, args: Args<'_>) -> WatchRounds {
         let mut requests: Vec<CoreRequest> = Vec::new();
-        let watched = session.watched.get_or_insert_default();
         for key in args.iter_from(1) {
             let core = self.state.shared.slots.core_of(key);
-            let place = (core, self.state.shard.hasher().hash(key));
-            if !watched.keys.contains(&place) {
-                watched.keys.push(place);
-            }
+            session.watch(core, key, self.state.shard.hasher().hash(key));
             match requests.iter_mut().find(|request| request.core == core) {
                 Some(request) => request.args.push(key.to_vec()),
                 None => requests.push(CoreRequest {
@@ -557,17 +553,14 @@ impl Core {
     /// Ends all that the session watches, on all cores.
     pub(super) fn end_watch(&mut self, session: &mut Session) {
         session.ends_watch = false;
-        if let Some(watched) = session.watched.take() {
+        if let Some(watched) = session.end_watching() {
             self.forget_watch(session.id, session.client_id, &watched);
         }
     }
 
     /// Ends what a client watches, on all cores.
     pub(super) fn forget_watch(&mut self, session: SessionId, client_id: u64, watched: &Watched) {
-        let mut cores: Vec<CoreId> = watched.keys.iter().map(|(core, _)| *core).collect();
-        cores.sort_unstable();
-        cores.dedup();
-        for core in cores {
+        for core in watched.cores() {
             if core == self.state.id {
                 self.state.shard.watches().end(client_id);
                 continue;

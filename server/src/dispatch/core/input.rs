@@ -71,7 +71,10 @@ impl Core {
         if session.closing == Closing::No {
             if session.has_unread() || session.is_stalled() || session.executing.is_some() {
                 if self.keep_unread(&mut session, bytes) {
-                    self.state.sessions.memory_mut().count(&mut session);
+                    // As in Redis a command that takes more than all clients may hold does not run.
+                    if session.holds_much() {
+                        self.weigh(&mut session);
+                    }
                     self.run_unread(&mut session);
                 }
             } else {

@@ -142,6 +142,7 @@ impl Core {
     /// # Errors
     /// The shard's address space could not be reserved.
     pub fn new(id: CoreId, shared: Arc<Shared>) -> Result<Self, StoreError> {
+        let limit_at_start = shared.memory.limit_at_start();
         let config = shared.config();
         let commands = CommandTable::renamed(config.renames())
             .expect("the server does not start with names that cannot be");
@@ -189,6 +190,7 @@ impl Core {
                 moving: Moving::default(),
                 topology: Topology::default(),
                 active_expire: true,
+                periods_pause: false,
                 random: Random::new(0),
                 scripts: Engine::default(),
             },
@@ -219,7 +221,7 @@ impl Core {
             next_period_ms: 0,
             turn: 0,
             client_memory: ClientMemory::default(),
-            budget: Budget::new(cores),
+            budget: Budget::new(cores, limit_at_start),
             quotas: CoreQuotas::default(),
         };
         core.state.random = Random::new(core.state.shared.hasher.hash(&id.0.to_le_bytes()));

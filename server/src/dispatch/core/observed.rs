@@ -152,7 +152,7 @@ impl Core {
             value,
             args: shorten(secrets_hidden.iter().copied()),
             addr: session.peer.addr.clone(),
-            name: session.name.clone(),
+            name: session.name().into(),
         };
         let limits = commandlog::limits(&state.config, kind);
         state

@@ -52,15 +52,17 @@ impl Core {
             self.run_granted();
         }
         self.give_places();
-        if now_ms >= self.next_period_ms {
+        if now_ms >= self.next_period_ms && !self.state.periods_pause {
             self.next_period_ms = now_ms + PERIOD_MS;
             self.periodic(now_ms);
         }
         let expiry_goes_on = self.expire();
         let eviction_goes_on = self.evict_at_end() | self.keep_quotas();
         let script_goes_on = self.continue_scripts();
-        self.end_client_memory();
         self.end_notes();
+        // Behind the last word of changes, which clients may be owed from here on.
+        self.end_client_memory();
+        self.send_told();
         self.pass_to_monitors(None);
         self.state.timing.end(&mut self.state.stats);
         let more =
@@ -148,10 +150,8 @@ impl Core {
             readers,
             ..
         } = &mut self.state;
-        let mut uncounted_bytes = readers.memory_bytes();
         *soft_limit_exceeded = false;
         for session in sessions.iter_mut() {
-            uncounted_bytes += session.uncounted_bytes();
             let silent = timeout_ms > 0 && session.last_heard_ms + timeout_ms <= now_ms;
             let listens = session.gates & (gate::MONITOR | gate::SUBSCRIBER) != 0;
             if silent && session.blocked.is_none() && !listens {
@@ -165,10 +165,9 @@ impl Core {
             }
             *soft_limit_exceeded |= session.is_over_soft_limit();
         }
-        let memory = sessions.memory_mut();
-        memory.set_others(uncounted_bytes as u64);
+        sessions.count_all(readers.memory_bytes() as u64);
         self.budget.note_period();
-        let freed_bytes = memory.freed_bytes();
+        let freed_bytes = sessions.memory().freed_bytes();
         self.client_memory.note_period(freed_bytes, now_ms);
         self.look_at_owed();
     }
@@ -197,6 +196,7 @@ impl Core {
             || self.key_queues.has_put_off()
             || state.sessions.memory().freed_bytes() >= FREED_BYTES
             || state.soft_limit_exceeded;
+        let periodic = periodic && !state.periods_pause;
         let period = periodic.then_some(self.next_period_ms);
         let timer = state.timers.peek().map(|&Reverse((until_ms, _))| until_ms);
         // Room among what another core has yet to take: soon, but not by asking all the time.

@@ -27,6 +27,8 @@ pub(in crate::dispatch) struct Budget {
     lua_collected: usize,
     /// Some core has so much to run that it is asked nothing more for now.
     is_congested: bool,
+    /// The limit by which it leases.
+    limit_bytes: u64,
     /// `maxmemory` is set.
     is_limited: bool,
     /// By how much what all hold may exceed it, while as much is idle.
@@ -44,7 +46,8 @@ pub(in crate::dispatch) struct Budget {
 }
 
 impl Budget {
-    pub(in crate::dispatch) fn new(cores: usize) -> Self {
+    /// Of one of so many cores, in a server that started with this limit.
+    pub(in crate::dispatch) fn new(cores: usize, limit_bytes: u64) -> Self {
         Self {
             lease: Lease::default(),
             room: 0,
@@ -55,6 +58,7 @@ impl Budget {
             ran: vec![0; cores],
             lua_collected: 0,
             is_congested: false,
+            limit_bytes,
             is_limited: false,
             overdraft_max: 0,
             idle_uncounted: 0,
@@ -136,13 +140,14 @@ impl Budget {
         self.is_limited
     }
 
-    /// `maxmemory` is this much now, zero for no limit.
-    pub(in crate::dispatch) fn set_limit(&mut self, maxmemory_bytes: u64, cores: u16) {
+    /// `maxmemory` is this much now, zero for no limit. What it was.
+    pub(in crate::dispatch) fn set_limit(&mut self, maxmemory_bytes: u64, cores: u16) -> u64 {
         self.room_max = budget::room_bytes(maxmemory_bytes, cores);
         self.is_limited = maxmemory_bytes > 0;
         self.overdraft_max = budget::overdraft_bytes(maxmemory_bytes);
         self.idle_uncounted = budget::idle_uncounted_bytes(maxmemory_bytes, cores);
         self.followed = 0;
+        std::mem::replace(&mut self.limit_bytes, maxmemory_bytes)
     }
 
     /// Of what is leased so many bytes are on their way back to the system.

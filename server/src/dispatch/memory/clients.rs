@@ -7,7 +7,7 @@ use crate::dispatch::limits::{ASK_AGAIN_MS, FREED_BYTES, GIVE_BACK_PERIOD_MS};
 pub(in crate::dispatch) struct ClientMemory {
     /// Most bytes that the clients of all cores may make the server hold.
     max_bytes: u64,
-    /// They hold more, and another core is to close one of its clients.
+    /// They hold more, and a client is yet to be closed: by another core, or by this one in its next turn.
     are_short: bool,
     /// When another core was last asked to close one, in milliseconds of the monotonic clock.
     asked_ms: u64,
@@ -40,7 +40,7 @@ impl ClientMemory {
         bytes > self.max_bytes
     }
 
-    /// Whether clients hold too much, and another core is to close one of its own.
+    /// Whether clients hold too much, and one is yet to be closed.
     #[inline]
     pub(in crate::dispatch) fn are_short(&self) -> bool {
         self.are_short
@@ -49,6 +49,11 @@ impl ClientMemory {
     /// Looks anew: whether it was so when it was last looked at.
     pub(in crate::dispatch) fn look_anew(&mut self) -> bool {
         std::mem::take(&mut self.are_short)
+    }
+
+    /// This core is to close more of its clients in its next turn.
+    pub(in crate::dispatch) fn put_off(&mut self) {
+        self.are_short = true;
     }
 
     /// Another core is to close a client. Whether it is asked now; it is not asked again at once.

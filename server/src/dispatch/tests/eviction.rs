@@ -241,3 +241,37 @@ fn what_was_leased_under_a_large_limit_does_not_fill_a_small_one() {
     ask(&mut server, client, "CONFIG SET maxmemory 2mb");
     assert_eq!(server.send_alone(client, &set("k", 100)), "+OK\r\n");
 }
+
+#[test]
+fn under_a_new_limit_nothing_goes_for_what_another_core_has_leased_without_one() {
+    let mut server = Server::configured(2, &[("maxmemory-policy", "allkeys-lru")]);
+    let client = server.connect(0);
+    for number in 0..2000 {
+        let core = number % 2;
+        server.send_alone(client, &set(&key_on(core, 2, &format!("k{number}")), 20));
+    }
+    server.turns();
+    let limit = used_bytes(&server) + 64 * 1024;
+    server.receive(
+        client,
+        format!("CONFIG SET maxmemory {limit}\r\n").as_bytes(),
+    );
+    // The other core sleeps on, and holds what it leased ahead.
+    server.turn_of(0);
+    server.receive(client, &set(&key_on(0, 2, "new"), 20));
+    server.turn_of(0);
+    assert_eq!(server.take_output(client), b"+OK\r\n+OK\r\n");
+    server.turns();
+    assert_eq!(ask(&mut server, client, "DBSIZE"), ":2001\r\n");
+    assert_eq!(info(&mut server, client, "stats", "evicted_keys"), 0);
+    // And it is in force: what is too much goes.
+    let limit = limit - 80 * 1024;
+    ask(
+        &mut server,
+        client,
+        &format!("CONFIG SET maxmemory {limit}"),
+    );
+    server.turns();
+    assert!(info(&mut server, client, "stats", "evicted_keys") > 0);
+    assert!(used_bytes(&server) <= limit + limit / OVERDRAFT_SHARE);
+}

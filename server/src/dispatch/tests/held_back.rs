@@ -105,9 +105,10 @@ fn what_went_out_to_a_client_that_is_closed_since_is_no_matter() {
         server.receive(client, gets.as_bytes());
         server.turns();
     }
-    // On the other core somebody comes to hold so much that one of these is to be closed, and its core has yet to hear.
+    // On the other core somebody, who holds less than each of these, makes all hold too much, so that one of these is to be closed; and its core has
+    // yet to hear.
     let other = server.connect(1);
-    let gets = format!("GET {}\r\n", keys[1]).repeat(60);
+    let gets = format!("GET {}\r\n", keys[1]).repeat(35);
     server.receive(other, gets.as_bytes());
     server.turn_of(1);
     // The oldest, which is closed, comes last.

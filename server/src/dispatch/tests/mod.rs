@@ -35,6 +35,7 @@ mod handing;
 mod hashes;
 mod held_back;
 mod hostile;
+mod kept;
 mod large;
 mod lists;
 mod long_reads;

@@ -76,9 +76,10 @@ impl Which {
         Err(errors::SYNTAX)
     }
 
-    /// Whether it is listed; ids are sorted.
+    /// Whether it is listed; ids are sorted. A connection that is being closed is gone to its client.
     fn holds(&self, session: &Session) -> bool {
         match self {
+            _ if session.closing == Closing::Now => false,
             Self::All => true,
             Self::OfType(client_type) => *client_type == ClientType::of(session),
             Self::Ids(ids) => ids.binary_search(&session.client_id).is_ok(),
@@ -157,6 +158,9 @@ const REDIS_BUFFER_BYTES: usize = 16 * 1024;
 /// The line of one connection. `running`: the command it runs at the moment.
 fn line(session: &Session, now_ms: u64, running: Option<Args<'_>>) -> Vec<u8> {
     let running_bytes = running.map_or(0, |args| wire_bytes(&args));
+    // What Redis has taken out of its buffer of a command that is not yet whole.
+    let parsed = session.parser.parsed();
+    let args_bytes = running.map_or(parsed.args_bytes, |args| args.bytes());
     let pending = session.output.pending_bytes();
     // Redis has a buffer of a fixed size, and what that does not hold in a list.
     let in_buffer = pending.min(REDIS_BUFFER_BYTES);
@@ -169,7 +173,7 @@ fn line(session: &Session, now_ms: u64, running: Option<Args<'_>>) -> Vec<u8> {
         session.client_id, session.peer.addr, session.peer.local_addr, session.peer.fd
     );
     written.expect("writing to memory");
-    line.extend_from_slice(&session.name);
+    line.extend_from_slice(session.name());
     let written = write!(
         line,
         " age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs={} \
@@ -185,9 +189,9 @@ fn line(session: &Session, now_ms: u64, running: Option<Args<'_>>) -> Vec<u8> {
             .multi
             .as_ref()
             .map_or(-1, |multi| multi.len() as i64),
-        session.unread_bytes() + running_bytes,
+        session.unread_bytes().saturating_sub(parsed.bytes) + running_bytes,
         session.unread_free_bytes(),
-        running.map_or(0, |args| args.bytes()),
+        args_bytes,
         session
             .multi
             .as_ref()
@@ -205,9 +209,10 @@ fn line(session: &Session, now_ms: u64, running: Option<Args<'_>>) -> Vec<u8> {
         },
     );
     written.expect("writing to memory");
-    line.extend_from_slice(&session.library.0);
+    let [library, version] = session.library();
+    line.extend_from_slice(library);
     line.extend_from_slice(b" lib-ver=");
-    line.extend_from_slice(&session.library.1);
+    line.extend_from_slice(version);
     line
 }
 

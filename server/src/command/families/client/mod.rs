@@ -8,7 +8,7 @@ mod tracking;
 use crate::command::{Category, CommandSpec, Flags, Group, Run, SessionCall};
 use crate::resp::ErrorReply;
 use crate::resp::errors::{self, CommandResult};
-use crate::session::{ReplyMode, gate};
+use crate::session::{ReplyMode, Session, gate};
 
 /// The family's table.
 pub(crate) static COMMANDS: &[CommandSpec] = &[CommandSpec {
@@ -369,7 +369,7 @@ fn on_or_off(call: &SessionCall<'_>, at: usize) -> Result<bool, ErrorReply> {
 }
 
 fn get_name(call: &mut SessionCall<'_>) -> CommandResult {
-    let name = call.session.name.clone();
+    let name = call.session.name().to_vec();
     call.reply(|reply| {
         if name.is_empty() {
             reply.null()
@@ -407,6 +407,7 @@ fn id(call: &mut SessionCall<'_>) -> CommandResult {
 
 fn no_evict(call: &mut SessionCall<'_>) -> CommandResult {
     call.session.no_evict = on_or_off(call, 2)?;
+    call.core.sessions.memory_mut().count_now(call.session);
     call.reply(|reply| reply.ok());
     Ok(())
 }
@@ -438,24 +439,23 @@ fn reply_mode(call: &mut SessionCall<'_>) -> CommandResult {
 
 fn set_info(call: &mut SessionCall<'_>) -> CommandResult {
     let (option, value) = (call.args.at(2), call.args.at(3));
-    let (name, version) = &mut call.session.library;
-    let place = if option.eq_ignore_ascii_case(b"lib-name") {
-        name
+    let set: fn(&mut Session, Box<[u8]>) = if option.eq_ignore_ascii_case(b"lib-name") {
+        Session::set_library_name
     } else if option.eq_ignore_ascii_case(b"lib-ver") {
-        version
+        Session::set_library_version
     } else {
         return Err(errors::unrecognized_option(option));
     };
     if !is_one_word(value) {
         return Err(errors::bad_client_attribute(option));
     }
-    *place = value.into();
+    set(call.session, value.into());
     call.reply(|reply| reply.ok());
     Ok(())
 }
 
 fn set_name(call: &mut SessionCall<'_>) -> CommandResult {
-    call.session.name = valid_name(call.args.at(2))?;
+    call.session.set_name(valid_name(call.args.at(2))?);
     call.reply(|reply| reply.ok());
     Ok(())
 }

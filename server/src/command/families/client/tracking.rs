@@ -333,6 +333,7 @@ fn begin_prefixes(call: &mut CoreCall<'_>) {
 /// session; and the command behind its name.
 fn change(call: &mut CoreCall<'_>) {
     let options = Options::parse(&call.args);
+    let cores = call.core.shared.cores();
     let mut found = PartReader::new(call.args.at(0));
     let place = found.bytes();
     let redirect = options.redirect.map(|client_id| {
@@ -352,7 +353,7 @@ fn change(call: &mut CoreCall<'_>) {
             for prefix in &new_prefixes {
                 call.core.prefixes.join(prefix, session.id);
             }
-            turn_on(session, &options, redirect, new_prefixes);
+            turn_on(session, &options, redirect, new_prefixes, cores);
         }
         Some(session) => call.core.end_tracking(session),
         // The client is gone: what it had begun ends.
@@ -365,6 +366,7 @@ fn turn_on(
     options: &Options,
     redirect: Option<Redirect>,
     new_prefixes: Vec<Box<[u8]>>,
+    cores: u16,
 ) {
     let present = session.stop_tracking();
     let (caching_is_chosen, mut prefixes) = match present {
@@ -372,14 +374,15 @@ fn turn_on(
         None => (false, Vec::new()),
     };
     prefixes.extend(new_prefixes);
-    session.track(Tracking {
+    let tracking = Tracking {
         mode: options.mode(),
         own_changes: options.own_changes,
         redirect,
         redirect_is_broken: false,
         caching_is_chosen,
         prefixes,
-    });
+    };
+    session.track(tracking, cores);
 }
 
 pub(super) fn caching(call: &mut SessionCall<'_>) -> CommandResult {

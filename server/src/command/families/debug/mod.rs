@@ -26,7 +26,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[CommandSpec {
     summary: "Helps test suites and debugging.",
     complexity: "Depends on subcommand",
     run: Run::RoundsOfAll { begin, reaches },
-    syntax: "<SLEEP seconds|SET-ACTIVE-EXPIRE <0|1>|RELOAD [MERGE] [NOFLUSH]|DIGEST|DIGEST-VALUE key [key ...]|OBJECT key|LISTPACK key|QUICKLIST key|SET-SKIP-CHECKSUM-VALIDATION <0|1>|PROTOCOL type|STRINGMATCH-LEN length pattern|CHANGE-REPL-ID|ERROR message|LOG message|QUICKLIST-PACKED-THRESHOLD size|HELP>",
+    syntax: "<SLEEP seconds|SET-ACTIVE-EXPIRE <0|1>|RELOAD [MERGE] [NOFLUSH]|DIGEST|DIGEST-VALUE key [key ...]|OBJECT key|LISTPACK key|QUICKLIST key|SET-SKIP-CHECKSUM-VALIDATION <0|1>|PROTOCOL type|STRINGMATCH-LEN length pattern|CHANGE-REPL-ID|ERROR message|LOG message|QUICKLIST-PACKED-THRESHOLD size|PAUSE-CRON <0|1>|REPLYBUFFER <PEAK-RESET-TIME <time|NEVER|RESET>|RESIZING <0|1>>|HELP>",
     ..CommandSpec::BASE
 }];
 
@@ -47,6 +47,8 @@ const HELP: &[&str] = &[
     "    Write <message> to the server log.",
     "OBJECT <key>",
     "    Show low level info about `key` and associated value.",
+    "PAUSE-CRON <0|1>",
+    "    Stop what is done in the background ten times a second.",
     "PANIC",
     "    Crash the server simulating a panic.",
     "PROTOCOL <type>",
@@ -59,6 +61,8 @@ const HELP: &[&str] = &[
     "    Accepted; which elements lie by themselves does not follow from it.",
     "RELOAD [MERGE] [NOFLUSH]",
     "    Write every entry in the form of DUMP and read it back.",
+    "REPLYBUFFER PEAK-RESET-TIME <NEVER|RESET|time>|RESIZING <0|1>",
+    "    Accepted; a connection keeps no buffer that would change its size.",
     "SET-ACTIVE-EXPIRE <0|1>",
     "    Setting it to 0 disables expiring keys in background when they are not",
     "    accessed (otherwise the Redis behavior). Setting it to 1 reenables back the",
@@ -120,6 +124,8 @@ fn begin(args: &Args<'_>, slots: &SlotMap) -> Result<Box<dyn Rounds>, ErrorReply
         Task::EveryCore(sleep)
     } else if is("set-active-expire", 3) {
         Task::EveryCore(set_active_expire)
+    } else if is("pause-cron", 3) {
+        Task::EveryCore(pause_periods)
     } else if is("set-skip-checksum-validation", 3) {
         Task::EveryCore(set_checksums)
     } else if is("set-disable-deny-scripts", 3) {
@@ -155,7 +161,8 @@ fn begin(args: &Args<'_>, slots: &SlotMap) -> Result<Box<dyn Rounds>, ErrorReply
             reply.ok();
             Ok(())
         })
-    } else if is("change-repl-id", 2) || is("quicklist-packed-threshold", 3) {
+    } else if is("change-repl-id", 2) || is("quicklist-packed-threshold", 3) || is("replybuffer", 4)
+    {
         Task::Reply(|_, reply| {
             reply.ok();
             Ok(())
@@ -266,6 +273,10 @@ fn sleep(call: &mut CoreCall<'_>) {
     if let Ok(duration) = Duration::try_from_secs_f64(seconds.unwrap_or(0.0)) {
         std::thread::sleep(duration);
     }
+}
+
+fn pause_periods(call: &mut CoreCall<'_>) {
+    call.core.periods_pause = call.args.at(2) != b"0";
 }
 
 fn set_active_expire(call: &mut CoreCall<'_>) {

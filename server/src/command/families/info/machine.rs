@@ -1,23 +1,45 @@
-//! What the operating system says about the process and the machine, read from `/proc`. Where it says nothing, zeros.
+//! What the operating system says about the process and the machine, read from `/proc` and asked. Where it says nothing, zeros.
 
-use std::fs;
+use std::fs::File;
+use std::io::Read;
+use std::sync::LazyLock;
+
+use nix::sys::resource::{Usage, UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
 
 /// Bytes of the process that are in memory: all, and those that lie in no file.
 pub(in crate::command::families) fn resident_bytes() -> (u64, u64) {
-    let kib = |field| kib_of("/proc/self/status", field) * 1024;
-    (kib("VmRSS:"), kib("RssAnon:"))
+    let status = read("/proc/self/status");
+    let bytes = |field| kib_of(&status, field) * 1024;
+    (bytes("VmRSS:"), bytes("RssAnon:"))
 }
 
 /// Bytes of memory the machine has.
 pub(super) fn total_bytes() -> u64 {
-    kib_of("/proc/meminfo", "MemTotal:") * 1024
+    static TOTAL: LazyLock<u64> =
+        LazyLock::new(|| kib_of(&read("/proc/meminfo"), "MemTotal:") * 1024);
+    *TOTAL
 }
 
-fn kib_of(path: &str, field: &str) -> u64 {
-    let text = fs::read_to_string(path).unwrap_or_default();
+fn kib_of(text: &str, field: &str) -> u64 {
     let line = text.lines().find_map(|line| line.strip_prefix(field));
     line.and_then(|rest| rest.split_whitespace().next()?.parse().ok())
         .unwrap_or(0)
+}
+
+/// What a file of the system says, which has no size beforehand: asked for at once, not in growing pieces. It is made anew for
+/// each of them.
+fn read(path: &str) -> String {
+    const MOST_BYTES: usize = 8 * 1024;
+    let mut text = Vec::with_capacity(MOST_BYTES);
+    let read = File::open(path).and_then(|file| {
+        let mut file = file.take(MOST_BYTES as u64);
+        file.read_to_end(&mut text)
+    });
+    match read {
+        Ok(_) => String::from_utf8_lossy(&text).into_owned(),
+        Err(_) => String::new(),
+    }
 }
 
 /// Processor time in seconds.
@@ -25,56 +47,40 @@ fn kib_of(path: &str, field: &str) -> u64 {
 pub(super) struct CpuTime {
     pub(super) user: f64,
     pub(super) system: f64,
-    pub(super) children_user: f64,
-    pub(super) children_system: f64,
 }
 
-/// The processor time of the process, or of the thread that asks (without children).
-pub(super) fn cpu_time(path: &str) -> CpuTime {
-    /// Linux counts these in hundredths of a second on every architecture (`USER_HZ`).
-    const TICKS_PER_SEC: f64 = 100.0;
-    let text = fs::read_to_string(path).unwrap_or_default();
-    // The name in parentheses may hold spaces; fields are counted from behind it, where the third one stands.
-    let fields: Vec<&str> = text
-        .rsplit(')')
-        .next()
-        .unwrap_or_default()
-        .split_whitespace()
-        .collect();
-    let secs = |number: usize| {
-        fields
-            .get(number - 3)
-            .and_then(|ticks| ticks.parse::<f64>().ok())
-            .unwrap_or(0.0)
-            / TICKS_PER_SEC
-    };
-    CpuTime {
-        user: secs(14),
-        system: secs(15),
-        children_user: secs(16),
-        children_system: secs(17),
+impl CpuTime {
+    /// The processor time of the process, of the children it has waited for, or of the thread that asks.
+    pub(super) fn of(who: UsageWho) -> Self {
+        let secs = |time: fn(&Usage) -> nix::sys::time::TimeVal, usage: &Usage| {
+            time(usage).num_microseconds() as f64 / 1e6
+        };
+        getrusage(who).map_or_else(
+            |_| Self::default(),
+            |usage| Self {
+                user: secs(Usage::user_time, &usage),
+                system: secs(Usage::system_time, &usage),
+            },
+        )
     }
 }
 
 /// The processor time of the process in milliseconds: its own, and the system's for it.
 pub(in crate::command::families) fn cpu_time_ms() -> (u64, u64) {
-    let time = cpu_time("/proc/self/stat");
+    let time = CpuTime::of(UsageWho::RUSAGE_SELF);
     let ms = |secs: f64| (secs * 1000.0) as u64;
     (ms(time.user), ms(time.system))
 }
 
 /// Name, release and architecture of the system.
-pub(super) fn system() -> String {
-    let read = |path: &str| {
-        fs::read_to_string(path)
-            .map(|text| text.trim().to_owned())
-            .unwrap_or_default()
-    };
-    let (name, release) = (
-        read("/proc/sys/kernel/ostype"),
-        read("/proc/sys/kernel/osrelease"),
-    );
-    format!("{name} {release} {}", std::env::consts::ARCH)
+pub(super) fn system() -> &'static str {
+    static SYSTEM: LazyLock<String> = LazyLock::new(|| {
+        let [name, release] =
+            ["ostype", "osrelease"].map(|what| read(&format!("/proc/sys/kernel/{what}")));
+        let (name, release) = (name.trim(), release.trim());
+        format!("{name} {release} {}", std::env::consts::ARCH)
+    });
+    &SYSTEM
 }
 
 #[cfg(test)]
@@ -86,8 +92,9 @@ mod tests {
         let (resident, anonymous) = resident_bytes();
         assert!(anonymous > 1 << 20 && resident > anonymous);
         assert!(total_bytes() > resident);
-        let time = cpu_time("/proc/self/stat");
-        assert!(time.user >= 0.0 && time.user < 1e6);
-        assert_eq!(cpu_time("/nosuch").user, 0.0);
+        let time = CpuTime::of(UsageWho::RUSAGE_SELF);
+        assert!(time.user + time.system > 0.0 && time.user < 1e6);
+        assert!(system().contains(std::env::consts::ARCH));
+        assert_eq!(read("/nosuch"), "");
     }
 }

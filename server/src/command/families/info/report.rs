@@ -39,7 +39,7 @@ macro_rules! sums {
 }
 
 sums! {
-    blocked, timed_waits, awaited_keys, monitors, subscribers, tracking, tracked_keys, tracked_readings,
+    blocked, timed_waits, awaited_keys, monitors, subscribers, watching, watched_keys, tracking, tracked_keys, tracked_readings,
     connections, rejected_connections, commands, received_bytes, sent_bytes, hits, misses, hops, copy_reads, copied_keys, copy_bytes, transactions,
     error_replies, output_limit_closes, query_limit_closes, evicted_clients, held_back_clients, reads, writes, evicted, expired, expired_fields, lazy_pending, lazy_freed, expiry_nanos, expiry_steps_cut_short, changes,
     commands_per_sec, received_per_sec, sent_per_sec,
@@ -235,13 +235,14 @@ pub(super) fn write(call: &mut CoreCall<'_>, details: Details) {
     let lazy = core.shard.lazy_objects();
     let sessions = core.sessions.iter().chain(call.asking.as_deref());
     let (mut blocked, mut timed_waits) = (0, 0);
-    let (mut subscribers, mut tracking) = (0, 0);
+    let (mut subscribers, mut watching, mut tracking) = (0, 0, 0);
     for session in sessions {
         // As in Redis, a client held back by CLIENT PAUSE is blocked.
         blocked += u64::from(session.is_blocked() || session.paused);
         let until_ms = session.blocked.as_ref().and_then(|wait| wait.until_ms);
         timed_waits += u64::from(until_ms.is_some());
         subscribers += u64::from(session.is_subscriber());
+        watching += u64::from(session.watched().is_some());
         tracking += u64::from(session.tracking().is_some());
     }
     let [commands_per_sec, received_per_sec, sent_per_sec, ..] = stats.rates.per_second();
@@ -252,6 +253,8 @@ pub(super) fn write(call: &mut CoreCall<'_>, details: Details) {
         awaited_keys,
         monitors: core.monitors.len() as u64,
         subscribers,
+        watching,
+        watched_keys: core.shard.watches().keys(),
         tracking,
         tracked_keys: core.readers.keys(),
         tracked_readings: core.readers.readings(),

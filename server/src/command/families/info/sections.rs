@@ -3,6 +3,9 @@
 
 use std::fmt::Write;
 
+use nix::sys::resource::UsageWho;
+
+use super::machine::CpuTime;
 use super::report::{Database, Report};
 use super::{hits, machine};
 use crate::command::{Command, CommandTable};
@@ -218,9 +221,9 @@ fn clients(report: &Report, fields: &mut Fields<'_>) {
     fields.add("blocked_clients", report.sums.blocked);
     fields.add("tracking_clients", report.sums.tracking);
     fields.add("pubsub_clients", report.sums.subscribers);
-    fields.add("watching_clients", 0);
+    fields.add("watching_clients", report.sums.watching);
     fields.add("clients_in_timeout_table", report.sums.timed_waits);
-    fields.add("total_watched_keys", 0);
+    fields.add("total_watched_keys", report.sums.watched_keys);
     fields.add("total_blocking_keys", report.sums.awaited_keys);
     fields.add("total_blocking_keys_on_nokey", 0);
     fields.add("larder_monitors", report.sums.monitors);
@@ -503,14 +506,18 @@ fn replication(report: &Report, fields: &mut Fields<'_>) {
 }
 
 fn cpu(fields: &mut Fields<'_>) {
-    let process = machine::cpu_time("/proc/self/stat");
-    let thread = machine::cpu_time("/proc/thread-self/stat");
+    let [process, children, thread] = [
+        UsageWho::RUSAGE_SELF,
+        UsageWho::RUSAGE_CHILDREN,
+        UsageWho::RUSAGE_THREAD,
+    ]
+    .map(CpuTime::of);
     fields.title("CPU");
     for (name, secs) in [
         ("used_cpu_sys", process.system),
         ("used_cpu_user", process.user),
-        ("used_cpu_sys_children", process.children_system),
-        ("used_cpu_user_children", process.children_user),
+        ("used_cpu_sys_children", children.system),
+        ("used_cpu_user_children", children.user),
         ("used_cpu_sys_main_thread", thread.system),
         ("used_cpu_user_main_thread", thread.user),
     ] {

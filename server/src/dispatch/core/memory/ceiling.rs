@@ -88,7 +88,8 @@ impl Core {
         let memory = shard.memory();
         let dying = shard.dying_bytes().min(DYING_UNCOUNTED_MAX_BYTES);
         let live = memory.used_bytes() - dying;
-        let idle = memory.idle_bytes + self.buffers.bytes() as u64;
+        let in_buffers = self.buffers.bytes() as u64 + self.state.sessions.memory().idle_bytes();
+        let idle = memory.idle_bytes + in_buffers;
         Holdings {
             // Only where a test has switched locks off may what is given be gone before it has arrived.
             used: live.saturating_sub(self.state.given_bytes) + besides + outbox_bytes,
@@ -120,6 +121,7 @@ impl Core {
     pub(super) fn tighten(&mut self) -> bool {
         let before = self.leasable_bytes();
         self.buffers.clear();
+        self.state.sessions.give_back_idle();
         self.state.shard.tend_short(TEND_BUDGET) || self.leasable_bytes() < before
     }
 

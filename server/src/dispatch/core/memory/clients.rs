@@ -4,19 +4,19 @@
 //! ```text
 //!  a session has changed ─▶ the core's sum ─▶ the sum of all cores ─▶ more than they may hold?
 //!                                                                           │
-//!        close the oldest of the largest class here  ◀── it is on this core ┤
+//!        close the oldest of the largest class here  ◀── one is on this core ┤
 //!        have its core do so, and run little until then ◀── it is elsewhere ┘
 //! ```
 //! A core tells the others its sum and its largest class in the course of the turn, whenever a session that holds much has
 //! changed: a core alone cannot go beyond by more than one session adds in its part of a turn. An ordinary client, whose
-//! replies leave with the turn, costs two tests.
+//! replies leave with the turn, costs two tests. A core closes [`CLOSED_AT_ONCE`] at a time, and goes on in its next turn.
 
 use std::sync::atomic::Ordering;
 
 use crate::command::closing::{self, Excess};
 use crate::command::{CoreCall, CoreState};
 use crate::dispatch::core::Core;
-use crate::dispatch::limits::SAY_AGAIN_MS;
+use crate::dispatch::limits::{CLOSED_AT_ONCE, SAY_AGAIN_MS};
 use crate::routing::CoreId;
 use crate::session::{Closing, Session, SessionId, SizeClass};
 
@@ -41,9 +41,23 @@ impl CoreState {
             .store(largest.0.into(), Ordering::Relaxed);
     }
 
-    /// The first core that has a client of the largest class of size, and that class.
+    /// What the clients of all cores hold, this one's as of now.
+    fn bytes_of_clients(&self) -> u64 {
+        let change = self
+            .sessions
+            .memory()
+            .bytes()
+            .wrapping_sub(self.published_client_bytes);
+        let published = self.shared.client_bytes.load(Ordering::Relaxed);
+        published.wrapping_add(change)
+    }
+
+    /// A core that has a client of the largest class of size, this one if it has, and that class. So a client that has made all hold too much finds
+    /// it mended here when its reply comes, and elsewhere by whatever it asks for next.
     fn largest_client(&self) -> (CoreId, SizeClass) {
-        let cores = (0..self.shared.cores()).map(CoreId);
+        let others = (0..self.shared.cores()).map(CoreId);
+        let others = others.filter(|core| *core != self.id);
+        let cores = std::iter::once(self.id).chain(others);
         let classes = cores.map(|core| {
             let class = self
                 .shared
@@ -126,6 +140,7 @@ impl Core {
     fn give_all_back(&mut self) -> bool {
         self.state.is_to_give_back = false;
         self.buffers.clear();
+        self.state.sessions.give_back_idle();
         self.state.sessions.memory_mut().forget_freed();
         self.state.id == CoreId(0)
     }
@@ -139,11 +154,25 @@ impl Core {
         }
     }
 
+    /// Looks at once whether a batch of another core has had clients hold too much, or has asked for that ([`look_at_clients`]): what comes next is to
+    /// find it mended.
+    #[inline]
+    pub(in crate::dispatch::core) fn bound_clients_behind_batch(&mut self) {
+        if self.state.sessions.memory().has_changed()
+            && self
+                .client_memory
+                .is_too_much(self.state.bytes_of_clients())
+        {
+            self.bound_clients(None);
+        }
+    }
+
     /// Closes clients as long as all together hold more than they may: the oldest of the largest class each time, which may
     /// be the session at work.
     fn bound_clients(&mut self, mut at_work: Option<&mut Session>) {
         self.state.publish_client_memory();
         let were_short = self.client_memory.look_anew();
+        let mut closed = 0;
         while self
             .client_memory
             .is_too_much(self.state.shared.client_bytes.load(Ordering::Relaxed))
@@ -156,7 +185,11 @@ impl Core {
             if core != self.state.id {
                 return self.ask_to_close(core, were_short);
             }
-            self.close_oldest_of(class, at_work.as_deref_mut());
+            if closed == CLOSED_AT_ONCE || !self.close_oldest_of(class, at_work.as_deref_mut()) {
+                self.client_memory.put_off();
+                return self.state.sessions.memory_mut().note_change();
+            }
+            closed += 1;
             self.state.publish_client_memory();
         }
     }
@@ -170,20 +203,22 @@ impl Core {
         self.state.sessions.memory_mut().note_change();
     }
 
-    fn close_oldest_of(&mut self, class: SizeClass, at_work: Option<&mut Session>) {
-        let is_such = |session: &&Session| session.size_class() == class;
-        let in_place = self.state.sessions.iter().filter(is_such);
-        let oldest = in_place
-            .chain(at_work.as_deref().filter(is_such))
-            .map(|session| (session.client_id, session.id))
-            .min();
-        let (_, id) = oldest.expect("the class is counted");
-        let Some(mut session) = self.state.sessions.take_out(id) else {
-            let session = at_work.expect("it is the one at work");
-            return self.close_for_all(session);
+    /// Closes the oldest client of a class. False: all of them are at work, and this is not the one in hand.
+    fn close_oldest_of(&mut self, class: SizeClass, at_work: Option<&mut Session>) -> bool {
+        let in_hand = at_work.as_deref().map(|session| session.id);
+        let sessions = &self.state.sessions;
+        let may_be_closed = |id: &SessionId| Some(*id) == in_hand || sessions.get(*id).is_some();
+        let Some(id) = sessions.memory().of_class(class).find(may_be_closed) else {
+            return false;
         };
-        self.close_for_all(&mut session);
-        self.state.sessions.put_back(session);
+        match self.state.sessions.take_out(id) {
+            Some(mut session) => {
+                self.close_for_all(&mut session);
+                self.state.sessions.put_back(session);
+            }
+            None => self.close_for_all(at_work.expect("it is the one in hand")),
+        }
+        true
     }
 
     pub(super) fn close_for_all(&mut self, session: &mut Session) {

@@ -45,11 +45,18 @@ impl Core {
     pub(in crate::dispatch::core) fn follow_maxmemory(&mut self) {
         let cores = self.state.shared.cores();
         let maxmemory_bytes = self.state.config.maxmemory_bytes;
-        self.budget.set_limit(maxmemory_bytes, cores);
+        let before_bytes = self.budget.set_limit(maxmemory_bytes, cores);
+        self.buffers.set_limit(maxmemory_bytes, cores);
         // What was leased for what no core counts was leased under the limit of before.
         let shared = &self.state.shared;
         let counts = shared.resident.counted_bytes(maxmemory_bytes);
         shared.memory.set_uncounted(counts);
+        if maxmemory_bytes != before_bytes {
+            let held = self.leasable_bytes();
+            let (core, pool) = (self.state.id.0, &self.state.shared.memory);
+            self.budget.fit(pool, held);
+            pool.change(before_bytes, maxmemory_bytes, core, cores);
+        }
         self.look_again_at_memory();
     }
 

@@ -449,7 +449,7 @@ impl Core {
 
     /// Gives back what a session that has ended holds or awaits: watches, its wait for keys, a lock.
     pub(in crate::dispatch::core) fn forget_locks(&mut self, session: &mut Session) {
-        if let Some(watched) = session.watched.take() {
+        if let Some(watched) = session.end_watching() {
             self.forget_watch(session.id, session.client_id, &watched);
         }
         self.forget_wait(session);
