@@ -23,8 +23,8 @@ pub(super) struct Event {
     pub(super) identity: Identity,
     pub(super) value: Value,
     pub(super) now: UnixMillis,
-    /// For how many keys the sampled one stands.
-    pub(super) stands_for: f32,
+    /// How large the sample was: for how many keys the sampled one stands.
+    pub(super) rate: f32,
 }
 
 /// Events that are to be taken in.
@@ -108,7 +108,7 @@ mod tests {
                 identity: Identity(key),
                 value: Value::of(1),
                 now: UnixMillis(0),
-                stands_for: 1.0,
+                rate: 1.0,
             });
             batches.coming.last().expect("one was added").what
         };
@@ -128,7 +128,7 @@ mod tests {
                 identity: Identity(key),
                 value: Value::of(1),
                 now: UnixMillis(0),
-                stands_for: 1.0,
+                rate: 1.0,
             });
             if batches.are_full()
                 && let Some((cache, batch)) = batches.next(3)
