@@ -1,10 +1,14 @@
 //! Eviction on cores within a test: who writes has room made, whatever the policy and wherever the keys are, and is refused only where
 //! nothing may go.
 
+use std::sync::atomic::Ordering;
+
+use crate::budget::lending::WHOLE;
 use crate::budget::room_bytes;
 use crate::config::MaxmemoryPolicy;
 use crate::dispatch::limits::OVERDRAFT_SHARE;
 use crate::dispatch::tests::testing::{Client, Random, Server, key_on, seeds};
+use crate::routing::CoreId;
 
 const LIMIT: u64 = 2_000_000;
 const OOM: &str = "-OOM command not allowed when used memory > 'maxmemory'.\r\n";
@@ -240,4 +244,37 @@ fn what_was_leased_under_a_large_limit_does_not_fill_a_small_one() {
     server.cores[0].note_resident(100 << 20);
     ask(&mut server, client, "CONFIG SET maxmemory 2mb");
     assert_eq!(server.send_alone(client, &set("k", 100)), "+OK\r\n");
+}
+
+/// What a core has leased, and its budget.
+fn leased_and_budget(server: &mut Server, core: usize) -> (u64, u64) {
+    let leased = server.cores[core].leased_bytes();
+    let shared = &server.cores[core].state().shared;
+    let part = shared
+        .gauges(CoreId(core as u16))
+        .budget
+        .load(Ordering::Relaxed);
+    (
+        leased,
+        (u128::from(LIMIT) * u128::from(part) / u128::from(WHOLE)) as u64,
+    )
+}
+
+#[test]
+fn a_core_without_commands_gives_others_what_it_holds_beyond_its_budget() {
+    let mut server = under("allkeys-lru", 2);
+    let (idle, busy) = (server.connect(0), server.connect(1));
+    for number in 0..8000 {
+        let key = key_on(0, 2, &format!("idle{number}"));
+        assert_eq!(server.send_alone(idle, &set(&key, 200)), "+OK\r\n");
+    }
+    for number in 0..30_000 {
+        let key = key_on(1, 2, &format!("busy{number}"));
+        assert_eq!(server.send_alone(busy, &set(&key, 200)), "+OK\r\n");
+    }
+    let (leased, budget) = leased_and_budget(&mut server, 0);
+    assert!(budget < LIMIT / 4 * 3, "much was lent: {budget}");
+    assert!(leased <= budget + LIMIT / 20, "{leased} of {budget}");
+    let (leased, budget) = leased_and_budget(&mut server, 1);
+    assert!(leased + LIMIT / 20 >= budget, "{leased} of {budget}");
 }
