@@ -13,9 +13,9 @@ fn on_every_shape(directives: &[(&str, &str)], with: impl Fn(&Server)) {
     for backend in IoBackend::under_test() {
         for cores in [1, 2] {
             let options = Options::larder(cores, backend).with_file("");
-            let options = directives
-                .iter()
-                .fold(options, |options, (name, value)| options.directive(name, value));
+            let options = directives.iter().fold(options, |options, (name, value)| {
+                options.directive(name, value)
+            });
             with(&Server::start(&options).unwrap());
         }
     }
@@ -26,13 +26,20 @@ fn ok() -> Reply {
 }
 
 /// Sets keys of a prefix, many commands at a time; the replies.
-fn set_all(client: &mut Client, prefix: &str, keys: std::ops::Range<u32>, bytes: usize) -> Vec<Reply> {
+fn set_all(
+    client: &mut Client,
+    prefix: &str,
+    keys: std::ops::Range<u32>,
+    bytes: usize,
+) -> Vec<Reply> {
     let value = "v".repeat(bytes);
     let mut replies = Vec::new();
     for from in keys.clone().step_by(100) {
         let some = from..keys.end.min(from + 100);
         for key in some.clone() {
-            client.send(&["SET", &format!("{prefix}{key}"), &value]).unwrap();
+            client
+                .send(&["SET", &format!("{prefix}{key}"), &value])
+                .unwrap();
         }
         replies.extend(some.map(|_| client.read().unwrap()));
     }
@@ -61,7 +68,10 @@ fn figures(client: &mut Client, prefix: &str) -> HashMap<String, u64> {
 
 #[test]
 fn one_tenant_does_not_evict_another() {
-    let directives = [("maxmemory", "16mb"), ("maxmemory-policy", "allkeys-adaptive")];
+    let directives = [
+        ("maxmemory", "16mb"),
+        ("maxmemory-policy", "allkeys-adaptive"),
+    ];
     on_every_shape(&directives, |server| {
         let (mut quiet, mut loud) = (server.connect().unwrap(), server.connect().unwrap());
         assert_eq!(quiet.run("LARDER QUOTA quiet: 1mb 0").unwrap(), ok());
@@ -107,7 +117,11 @@ fn a_rate_that_is_exceeded_is_refused_whoever_asks() {
         let error = b"QUOTA more than 50 commands a second on keys of prefix 'r:'";
         let mut refused = 0;
         for number in 0..400 {
-            let client = if number % 2 == 0 { &mut one } else { &mut other };
+            let client = if number % 2 == 0 {
+                &mut one
+            } else {
+                &mut other
+            };
             match client.run(&format!("GET r:{number}")).unwrap() {
                 Reply::Error(text) => {
                     assert_eq!(text, error);
@@ -133,7 +147,12 @@ fn quotas_are_a_directive_that_is_shown_set_and_written_to_the_file() {
         assert_eq!(client.run("LARDER QUOTA SET b: OPS 7").unwrap(), ok());
         let get = |client: &mut Client| client.run("CONFIG GET larder-quota").unwrap().lines();
         let shown = get(&mut client);
-        assert!(shown.iter().any(|line| line.contains("a: 1048576 10 b: 0 7")), "{shown:?}");
+        assert!(
+            shown
+                .iter()
+                .any(|line| line.contains("a: 1048576 10 b: 0 7")),
+            "{shown:?}"
+        );
         assert_eq!(client.run("CONFIG REWRITE").unwrap(), ok());
         let file = std::fs::read_to_string(server.directory().join(CONFIG_FILE)).unwrap();
         assert!(file.contains("larder-quota"), "{file}");
@@ -143,8 +162,13 @@ fn quotas_are_a_directive_that_is_shown_set_and_written_to_the_file() {
         let options = Options::larder(1, IoBackend::under_test()[0]).with_file(&text);
         let again = Server::start(&options).unwrap();
         assert_eq!(get(&mut again.connect().unwrap()), shown);
-        assert_eq!(client.run("LARDER QUOTA DEL a:").unwrap().integer(), Some(1));
-        let set = client.call(&["CONFIG", "SET", "larder-quota", "c: 5mb 0"]).unwrap();
+        assert_eq!(
+            client.run("LARDER QUOTA DEL a:").unwrap().integer(),
+            Some(1)
+        );
+        let set = client
+            .call(&["CONFIG", "SET", "larder-quota", "c: 5mb 0"])
+            .unwrap();
         assert_eq!(set, ok());
         let listed = client.run("LARDER QUOTA LIST").unwrap().lines().join(" ");
         assert!(listed.contains("c:") && !listed.contains("b:"), "{listed}");
