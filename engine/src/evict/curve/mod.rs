@@ -63,7 +63,7 @@ const CAPACITY_STEP: f64 = 0.01;
 const BYTES_AN_ENTRY: u64 = 220;
 
 /// Bytes that caches hold however few their entries are: begun queues, times of ghosts, the samples by which `adaptive` chooses.
-const BYTES_OF_NONE: u64 = 320_000;
+const BYTES_OF_NONE: u64 = 340_000;
 
 /// Sampled entries that a shard may have whatever memory there is.
 const ENTRIES_MIN: u64 = 64;
@@ -75,7 +75,7 @@ pub struct CurveOptions {
     pub policy: Option<PolicyName>,
     /// Which entries may go.
     pub scope: Scope,
-    /// Entries that each cache is to have, which bounds the memory of all: about 1.1 kB each, and 320 kB.
+    /// Entries that each cache is to have, which bounds the memory of all: about 1.1 kB each, and 340 kB.
     pub entries: u32,
     /// The part of the time that it may take, in per cent; 100: any.
     pub cpu_percent: u32,
