@@ -264,14 +264,14 @@ fn leased_and_budget(server: &mut Server, core: usize) -> (u64, u64) {
 fn a_core_without_commands_gives_others_what_it_holds_beyond_its_budget() {
     let mut server = under("allkeys-lru", 2);
     let (idle, busy) = (server.connect(0), server.connect(1));
-    for number in 0..8000 {
-        let key = key_on(0, 2, &format!("idle{number}"));
-        assert_eq!(server.send_alone(idle, &set(&key, 200)), "+OK\r\n");
-    }
-    for number in 0..30_000 {
-        let key = key_on(1, 2, &format!("busy{number}"));
-        assert_eq!(server.send_alone(busy, &set(&key, 200)), "+OK\r\n");
-    }
+    let fill = |server: &mut Server, client, keys: u32, prefix: &str| {
+        for number in 0..keys {
+            let reply = server.send_alone(client, &set(&format!("{prefix}{number}"), 400));
+            assert_eq!(reply, "+OK\r\n");
+        }
+    };
+    fill(&mut server, idle, 4000, &key_on(0, 2, "idle"));
+    fill(&mut server, busy, 16_000, &key_on(1, 2, "busy"));
     let (leased, budget) = leased_and_budget(&mut server, 0);
     assert!(budget < LIMIT / 4 * 3, "much was lent: {budget}");
     assert!(leased <= budget + LIMIT / 20, "{leased} of {budget}");
