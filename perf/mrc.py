@@ -4,7 +4,8 @@
 A trace, a key a line, is replayed by `larder-bench` (GET, and SET on a miss) against a server with `--maxmemory` and each policy, which
 is then asked for its curve; and against servers with a quarter, half, twice and four times as much. Prints, for each policy and memory,
 what was measured and by how many points each prediction is off, and how many are off by more than two. One client, one command at a
-time: the order of requests is the trace's. Which keys are sampled is drawn anew by each server, so figures differ a little from run to run.
+time: the order of requests is the trace's. Which keys are sampled is drawn anew by each server, and what a policy draws, so figures differ
+from run to run: with `--runs`, each is the mean of so many, and what a prediction is off by is told of each run's against that mean.
 
     perf/mrc.py --trace trace.txt --value-bytes 8000 --maxmemory 64
 """
@@ -75,7 +76,8 @@ def main():
     parser.add_argument("--value-bytes", type=int, default=8000)
     parser.add_argument("--maxmemory", type=float, required=True, help="the present memory, in MiB")
     parser.add_argument("--policies", default="adaptive,lru,s3fifo")
-    parser.add_argument("--entries", type=int, default=2048, help="of the sample")
+    parser.add_argument("--entries", type=int, default=2048, help="of each of the curve's caches")
+    parser.add_argument("--runs", type=int, default=1, help="of each server")
     parser.add_argument("--cores", type=int, default=1)
     parser.add_argument("--cpu", type=int, default=0, help="where the server runs")
     parser.add_argument("--server", default="target/release/larder-server")
@@ -83,20 +85,21 @@ def main():
     arguments = parser.parse_args()
     policies = arguments.policies.split(",")
     maxmemory_bytes = int(arguments.maxmemory * (1 << 20))
-    measured, curves = {}, {}
+    measured, curves = {}, {policy: [] for policy in policies}
     for policy in policies:
         for percent in PERCENTS:
-            ratio, curve = replay(arguments, policy, maxmemory_bytes * percent // 100)
-            measured[policy, percent] = ratio
+            runs = [replay(arguments, policy, maxmemory_bytes * percent // 100) for _ in range(arguments.runs)]
+            measured[policy, percent] = sum(ratio for ratio, _ in runs) / arguments.runs
             if percent == 100:
-                curves[policy] = curve
+                curves[policy] = [curve for _, curve in runs]
     print("| policy, memory | measured | " + " | ".join(f"off by, {policy} in force" for policy in policies) + " |")
     print("|---|---|" + "---|" * len(policies))
     offs = []
     for (policy, percent), ratio in measured.items():
-        row = [100 * (curves[present][policy, percent] - ratio) for present in policies]
-        offs += [abs(off) for off in row]
-        print(f"| {policy} {percent}% | {ratio:.4f} | " + " | ".join(f"{off:+.2f}" for off in row) + " |")
+        row = [[100 * (curve[policy, percent] - ratio) for curve in curves[present]] for present in policies]
+        offs += [abs(off) for cell in row for off in cell]
+        cells = (" ".join(f"{off:+.2f}" for off in cell) for cell in row)
+        print(f"| {policy} {percent}% | {ratio:.4f} | " + " | ".join(cells) + " |")
     beyond = sum(off > 2 for off in offs)
     mean = sum(offs) / len(offs)
     print(f"\n{len(offs)} points, off by {mean:.2f} on average, {max(offs):.2f} at most, {beyond} by more than 2")

@@ -58,11 +58,16 @@ impl IoBackend {
     }
 }
 
+/// The name of a server's configuration file, if it has one.
+pub const CONFIG_FILE: &str = "larder.conf";
+
 /// What to start, and how.
 #[derive(Debug, Clone)]
 pub struct Options {
     program: Program,
     directives: Vec<String>,
+    /// What its configuration file says, if it has one.
+    file: Option<String>,
     /// Ports behind the server's own that it takes too.
     more_ports: u16,
 }
@@ -80,6 +85,7 @@ impl Options {
         Self {
             program: Program::Larder { cores, backend },
             directives: Vec::new(),
+            file: None,
             more_ports: 0,
         }
     }
@@ -90,6 +96,7 @@ impl Options {
         Self {
             program: Program::Redis(path),
             directives: Vec::new(),
+            file: None,
             more_ports: 0,
         }
     }
@@ -107,6 +114,13 @@ impl Options {
             self.more_ports = u16::try_from(cores).unwrap_or(u16::MAX);
         }
         self.directive("core-endpoints", "yes")
+    }
+
+    /// With a configuration file, [`CONFIG_FILE`] in the server's directory, that says so.
+    #[must_use]
+    pub fn with_file(mut self, text: &str) -> Self {
+        self.file = Some(text.to_owned());
+        self
     }
 
     /// Adds a directive and its value.
@@ -159,6 +173,11 @@ impl Server {
             .stdin(Stdio::null())
             .stdout(output)
             .stderr(errors);
+        if let Some(text) = &options.file {
+            let file = scratch.path().join(CONFIG_FILE);
+            std::fs::write(&file, text).map_err(|why| format!("{}: {why}", file.display()))?;
+            command.arg(file);
+        }
         command.args(["--port", &port.to_string(), "--bind", "127.0.0.1"]);
         match &options.program {
             Program::Larder { cores, backend } => {

@@ -58,11 +58,6 @@ impl Sample {
         identity.0.wrapping_mul(self.salt) <= self.below
     }
 
-    /// The highest product of a sampled identity and the salt.
-    pub(crate) fn below(&self) -> u32 {
-        self.below
-    }
-
     /// The part of all keys that it has.
     pub(crate) fn rate(&self) -> f64 {
         self.rate
@@ -114,6 +109,7 @@ impl Sample {
     }
 }
 
-fn below(rate: f64) -> u32 {
+/// The highest identity of a sample of the lowest that has this part of all keys.
+pub(crate) fn below(rate: f64) -> u32 {
     (rate * f64::from(u32::MAX)) as u32
 }

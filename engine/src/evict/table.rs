@@ -3,7 +3,7 @@
 //! ```text
 //!  head of a bucket ─▶ entry ─▶ entry      entries lie without a gap: one drawn at random is one index, and the last fills a hole
 //! ```
-//! Thirty-six bytes an entry, in chunks of 256; nothing is copied when it grows.
+//! Twenty-eight bytes an entry, in chunks of 256; nothing is copied when it grows.
 
 use super::rng::mix;
 use super::{Candidate, Entries, Identity, Scope};
@@ -16,25 +16,35 @@ const NONE: u32 = u32::MAX;
 struct Node {
     identity: u32,
     history: u32,
-    bytes: u64,
-    /// Milliseconds; [`ENDLESS`]: there is none.
-    deadline: i64,
+    /// Four gigabytes at most.
+    bytes: u32,
+    /// The second that begins then or after; [`ENDLESS`]: there is none.
+    deadline: u32,
     next: u32,
     /// Seconds of the last use, where somebody tells them.
     used_secs: u32,
 }
 
 /// The deadline of an entry that has none.
-const ENDLESS: i64 = i64::MAX;
+const ENDLESS: u32 = u32::MAX;
 
 /// What is kept of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Kept {
     pub(crate) bytes: u64,
     pub(crate) history: AccessClock,
+    /// To the second, which a deadline is kept to.
     pub(crate) deadline: Option<UnixMillis>,
     /// Seconds of its last use, where somebody tells them.
     pub(crate) used_secs: u32,
+}
+
+/// A deadline in seconds, not before it.
+fn deadline_secs(deadline: Option<UnixMillis>) -> u32 {
+    deadline.map_or(ENDLESS, |UnixMillis(millis)| {
+        let secs = u64::try_from(millis).unwrap_or(0).div_ceil(1000);
+        secs.min(u64::from(ENDLESS - 1)) as u32
+    })
 }
 
 impl Kept {
@@ -47,11 +57,15 @@ impl Kept {
 impl Node {
     fn kept(&self) -> Kept {
         Kept {
-            bytes: self.bytes,
+            bytes: self.bytes.into(),
             history: AccessClock(self.history),
-            deadline: (self.deadline != ENDLESS).then_some(UnixMillis(self.deadline)),
+            deadline: self.deadline(),
             used_secs: self.used_secs,
         }
+    }
+
+    fn deadline(&self) -> Option<UnixMillis> {
+        (self.deadline != ENDLESS).then_some(UnixMillis(i64::from(self.deadline) * 1000))
     }
 }
 
@@ -193,11 +207,12 @@ impl Table {
     /// Keeps something else of the entry that is there.
     pub(crate) fn rewrite(&mut self, at: u32, kept: &Kept) {
         let node = self.nodes.at_mut(at);
-        let deadline = kept.deadline.map_or(ENDLESS, |deadline| deadline.0);
-        self.bytes = self.bytes - node.bytes + kept.bytes;
+        let deadline = deadline_secs(kept.deadline);
+        let bytes = u32::try_from(kept.bytes).unwrap_or(u32::MAX);
+        self.bytes = self.bytes - u64::from(node.bytes) + u64::from(bytes);
         self.volatile -= u64::from(node.deadline != ENDLESS);
         self.volatile += u64::from(deadline != ENDLESS);
-        (node.bytes, node.history, node.deadline) = (kept.bytes, kept.history.0, deadline);
+        (node.bytes, node.history, node.deadline) = (bytes, kept.history.0, deadline);
         node.used_secs = kept.used_secs;
     }
 
@@ -290,7 +305,7 @@ impl Table {
     fn remove_at(&mut self, at: u32) {
         let removed = *self.nodes.at(at);
         self.repoint(at, removed.next);
-        self.bytes -= removed.bytes;
+        self.bytes -= u64::from(removed.bytes);
         self.volatile -= u64::from(removed.deadline != ENDLESS);
         let last = self.nodes.len as u32 - 1;
         if at != last {
@@ -389,7 +404,8 @@ mod tests {
             let identity = Identity((random >> 40) as u32 % keys);
             match random % 4 {
                 0 | 1 if !model.contains_key(&identity) => {
-                    let ends = random.is_multiple_of(3).then_some(UnixMillis(step.into()));
+                    let second = UnixMillis(i64::from(step) * 1000);
+                    let ends = random.is_multiple_of(3).then_some(second);
                     let kept = Kept {
                         bytes: random % 100,
                         history: AccessClock(step),

@@ -200,7 +200,7 @@ impl<S: Fn(u64) -> bool> Entries for View<'_, S> {
         let Some(chosen) = self.database_of(number, len_of) else {
             return;
         };
-        let mut left = wanted;
+        let mut is_any = false;
         let (before, from) = self.databases.split_at(chosen);
         for keyspace in from.iter().chain(before) {
             let drawn = (random, scope == Scope::Volatile);
@@ -209,12 +209,12 @@ impl<S: Fn(u64) -> bool> Entries for View<'_, S> {
                 let is_in_scope = scope == Scope::AllKeys || candidate.deadline.is_some();
                 let is_taken = is_in_scope && !self.is_kept(hash, entry);
                 if is_taken {
-                    left -= 1;
+                    is_any = true;
                     show(&candidate);
                 }
                 is_taken
             });
-            if left < wanted {
+            if is_any {
                 return;
             }
         }

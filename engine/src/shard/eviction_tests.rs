@@ -337,3 +337,24 @@ fn entries_with_deadlines_are_found_among_hashes_of_which_only_fields_have_some(
         cache.shard.check();
     }
 }
+
+#[test]
+fn what_is_drawn_by_chance_is_as_likely_to_be_new_as_old() {
+    let mut cache = Cache::new(Alike::Nothing);
+    cache.choose(PolicyName::Random, Scope::AllKeys);
+    for number in 0..10_000 {
+        cache.set(0, number, 40, None);
+    }
+    let held = cache.shard.len(DbIndex(0)) as u32;
+    let (mut kept, rounds) = (0, 10_000);
+    for number in 10_000..10_000 + rounds {
+        cache.set(0, number, 40, None);
+        let lately = format!("key:{}", number - held / 5).into_bytes();
+        let hashed = cache.shard.hasher().key(&lately);
+        let found = cache.shard.get(DbIndex(0), hashed, Access::Peek);
+        kept += u32::from(found.is_some());
+    }
+    // A fifth of all have gone since it came, each at random: it is there still once in e to the fifth.
+    let part = f64::from(kept) / f64::from(rounds);
+    assert!((part - 0.819).abs() < 0.03, "{part}");
+}

@@ -127,7 +127,10 @@ impl Spiral {
     }
 
     /// Shows entries that lie beside each other in a node, where their hashes have placed them, until so many were `taken`; of a node that has
-    /// times, and those that have one, if `is_volatile`. The node is the one that `random` draws, or the next behind it of which one is taken.
+    /// times, and those that have one, if `is_volatile`. The node is the one that `random` draws, or another of which one is taken.
+    ///
+    /// Of a node with more entries than others more are wanted, of one with fewer less, or none: each entry is shown as often as any other. If
+    /// nodes were shown alike, what comes to one that is nearly empty would go before what crowds another, and ever more so.
     pub(crate) fn neighbours(
         &self,
         heap: &Heap,
@@ -135,10 +138,11 @@ impl Spiral {
         wanted: usize,
         mut taken: impl FnMut(Entry) -> bool,
     ) {
-        let number = mix(random);
+        let mut number = mix(random);
         let nodes = self.table.len();
         let mut ordinal = drawn_ordinal(number, nodes);
-        for _ in 0..NODES_DRAWN_MAX.min(nodes) {
+        for _ in 0..NODES_DRAWN_MAX {
+            let mut wanted_here = wanted;
             if is_volatile {
                 let agenda = self.agenda.as_ref();
                 let planned = agenda.and_then(|agenda| agenda.next_with_time(ordinal));
@@ -146,12 +150,48 @@ impl Spiral {
                     return;
                 };
                 ordinal = planned;
+            } else {
+                wanted_here = self.share_of(heap, ordinal, wanted, number);
             }
-            let from = number as u32 as usize;
-            if self.some_of(heap, (ordinal, is_volatile), (from, wanted), &mut taken) {
+            let from = (number as u32 as usize, wanted_here);
+            if wanted_here > 0 && self.some_of(heap, (ordinal, is_volatile), from, &mut taken) {
                 return;
             }
-            ordinal = (ordinal + 1) % nodes;
+            if is_volatile {
+                ordinal = (ordinal + 1) % nodes;
+            } else {
+                number = mix(number);
+                ordinal = drawn_ordinal(number, nodes);
+            }
+        }
+        if !is_volatile {
+            self.any_behind(heap, ordinal, (number as u32 as usize, wanted), &mut taken);
+        }
+    }
+
+    /// How many entries of a bucket are wanted, so many being wanted of a mean one: in proportion to what it has, rounded by `number`. Of a
+    /// single one half as much, as no bucket can have more: only those of over twice the mean are then drawn too seldom.
+    fn share_of(&self, heap: &Heap, ordinal: u32, wanted: usize, number: u64) -> usize {
+        let count = self.count_of(heap, ordinal) as u64;
+        let halves = if wanted > 1 { 2 * wanted as u64 } else { 1 };
+        let share = (halves * count * u64::from(self.table.len()) << 8) / (2 * self.len.max(1));
+        (share + (number >> 24 & 0xFF) >> 8) as usize
+    }
+
+    /// Shows entries of a node, or one behind it, where those that were drawn had none that may be taken: there are few entries, or few that may.
+    fn any_behind(
+        &self,
+        heap: &Heap,
+        ordinal: u32,
+        from: (usize, usize),
+        taken: &mut impl FnMut(Entry) -> bool,
+    ) {
+        let nodes = self.table.len();
+        for passed in 0..NODES_DRAWN_MAX.min(nodes) {
+            let at = (ordinal + passed) % nodes;
+            if self.some_of(heap, (at, false), from, &mut *taken) {
+                return;
+            }
         }
     }
 

@@ -43,8 +43,8 @@ pub use keys::{
 pub use shown::name_declared_keys_only;
 pub use spec::{
     AttemptFn, AttemptRoundsFn, Attempted, Blocking, Category, CommandSpec, CoreFn, FieldUse,
-    Flags, Group, Invoke, Merge, Resolved, RoundsFn, Run, SessionFn, ShardFn, Spread, StepsFn,
-    TimeoutFn, TransactionStep, Turn, WaitLimit,
+    Flags, Group, Growth, Invoke, Merge, Resolved, RoundsFn, Run, SessionFn, ShardFn, Spread,
+    StepsFn, TimeoutFn, TransactionStep, Turn, WaitLimit,
 };
 pub use table::{Command, CommandTable};
 pub use topology::{Question, Topology};

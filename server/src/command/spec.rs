@@ -6,6 +6,7 @@ use super::named_flags::named_flags;
 use crate::command::{
     Args, CoreCall, KeyAccess, Keys, Rounds, SessionCall, ShardCall, Steps, Walk,
 };
+use crate::config::Config;
 use crate::resp::errors::CommandResult;
 use crate::resp::{ErrorReply, Reply};
 use crate::routing::SlotMap;
@@ -28,6 +29,8 @@ pub struct CommandSpec {
     /// What it does with the field or member that an argument names, mostly the one behind its first key, if one does: it is brought near
     /// before the command runs.
     pub field: Option<FieldUse>,
+    /// What it makes of less than its arguments take, as far as that is known before it runs.
+    pub growth: Option<Growth>,
     /// Whether it takes constant time, and no memory, if its only argument is its key, though it may have several.
     pub is_constant_with_one_key: bool,
     /// Hints to clients (`COMMAND INFO`, "tips").
@@ -63,6 +66,7 @@ impl CommandSpec {
         categories: &[],
         keys: Keys::NONE,
         field: None,
+        growth: None,
         is_constant_with_one_key: false,
         tips: &[],
         group: Group::Generic,
@@ -96,6 +100,15 @@ impl CommandSpec {
             count >= -i32::from(self.arity) as usize
         }
     }
+}
+
+/// What comes to be used that arguments only tell of.
+#[derive(Clone, Copy, Debug)]
+pub enum Growth {
+    /// The string that it writes to has so many bytes then, at least.
+    ToBytes(fn(&Args<'_>, &Config) -> u64),
+    /// As much as its first key has comes to be once more.
+    Copy,
 }
 
 /// What a command does with a field.

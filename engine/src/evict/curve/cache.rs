@@ -4,7 +4,7 @@ use super::What;
 use super::batches::Event;
 use crate::UnixMillis;
 use crate::evict::mini::Mini;
-use crate::evict::sample::Sample;
+use crate::evict::sample;
 use crate::evict::{Evictor, Identity, PolicyName, Scope, Use};
 
 /// What an event costs in a cache, about.
@@ -13,22 +13,57 @@ const REQUEST_NS: u64 = 60;
 /// What it costs in one of the policy that runs four caches of its own.
 const ADAPTIVE_NS: u64 = 300;
 
+/// The keys of a sample that a cache has: the less, the more memory it stands for, so that all have about as many entries.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part {
+    below: u32,
+    rate: f64,
+}
+
+impl Part {
+    /// Of a sample of which a cache of the present memory has the part `rate` of all keys, that of a cache with `percent` of it.
+    pub(super) fn of(rate: f64, percent: u64) -> Self {
+        let rate = (rate * 100.0 / percent as f64).min(1.0);
+        Self {
+            below: sample::below(rate),
+            rate,
+        }
+    }
+
+    /// The part of all keys that it is.
+    pub(super) fn rate(self) -> f64 {
+        self.rate
+    }
+
+    /// Its highest identity.
+    pub(super) fn below(self) -> u32 {
+        self.below
+    }
+
+    #[inline]
+    pub(super) fn has(self, identity: Identity) -> bool {
+        identity.0 <= self.below
+    }
+}
+
 /// A cache of sampled keys.
 pub(super) struct Cache {
     policy: PolicyName,
+    /// Its memory, in per cent of the present.
+    percent: u64,
     mini: Mini<Evictor>,
     /// Requests of the sample that missed, each by the keys for which it stands.
     missed: f64,
 }
 
 impl Cache {
-    pub(super) fn new(evictor: Evictor, scope: Scope) -> Self {
+    pub(super) fn new(evictor: Evictor, scope: Scope, percent: u64) -> Self {
         let policy = evictor.name();
         let mut mini = Mini::new(evictor);
         mini.set_scope(scope);
         Self {
             policy,
-
+            percent,
             mini,
             missed: 0.0,
         }
@@ -36,6 +71,11 @@ impl Cache {
 
     pub(super) fn policy(&self) -> PolicyName {
         self.policy
+    }
+
+    /// Its memory, in per cent of the present.
+    pub(super) fn percent(&self) -> u64 {
+        self.percent
     }
 
     /// Nanoseconds that an event costs it, about.
@@ -47,16 +87,17 @@ impl Cache {
     }
 
     /// What has left the sample goes, and what has ended, and it may have so many bytes.
-    pub(super) fn fit(&mut self, sample: &Sample, capacity: u64, now: UnixMillis) {
+    pub(super) fn fit(&mut self, part: Part, capacity: u64, now: UnixMillis) {
         self.mini.set_now(now);
-        self.mini.sweep(|identity| !sample.has(identity));
-        self.mini.set_capacity(capacity);
+        self.mini.sweep(|identity| !part.has(identity));
+        let share = capacity as f64 * part.rate();
+        self.mini.set_capacity((share + 0.5) as u64);
     }
 
-    /// Takes in what has befallen keys that are in the sample still.
-    pub(super) fn take(&mut self, sample: &Sample, events: &[Event]) {
+    /// Takes in what has befallen keys that are in its part of the sample still.
+    pub(super) fn take(&mut self, part: Part, events: &[Event]) {
         for event in events {
-            if sample.has(event.identity) {
+            if part.has(event.identity) {
                 self.take_one(event);
             }
         }
@@ -88,7 +129,7 @@ impl Cache {
             }
         };
         if !is_hit {
-            self.missed += f64::from(event.stands_for);
+            self.missed += 1.0 / Part::of(event.rate.into(), self.percent).rate();
         }
     }
 

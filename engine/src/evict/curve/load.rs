@@ -23,9 +23,9 @@ const ANY_PERCENT: u32 = 100;
 
 /// What may be sampled for the time that it takes.
 pub(super) struct Load {
-    /// What an event costs.
-    event_ns: i64,
     percent: u32,
+    /// The largest sample there is.
+    rate_most: f64,
     account_ns: i64,
     paid_at: UnixMillis,
     /// What events have cost since `changed_at`.
@@ -36,15 +36,15 @@ pub(super) struct Load {
 }
 
 impl Load {
-    pub(super) fn new(event_ns: u64, percent: u32) -> Self {
+    pub(super) fn new(percent: u32, rate_most: f64) -> Self {
         Self {
-            event_ns: event_ns as i64,
             percent,
+            rate_most,
             account_ns: Self::most_ns(percent),
             paid_at: UnixMillis(0),
             spent_ns: 0,
             changed_at: UnixMillis(0),
-            rate_max: 1.0,
+            rate_max: rate_most,
         }
     }
 
@@ -53,16 +53,17 @@ impl Load {
     }
 
     pub(super) fn set_percent(&mut self, percent: u32) {
-        *self = Self::new(self.event_ns as u64, percent);
+        *self = Self::new(percent, self.rate_most);
     }
 
-    /// The part of all keys that may be sampled.
+    /// The largest sample that there is time for.
     pub(super) fn rate_max(&self) -> f64 {
         self.rate_max
     }
 
-    /// Pays for an event of a sample of this rate. Whether another part may be sampled now.
-    pub(super) fn spend(&mut self, now: UnixMillis, rate: f64) -> bool {
+    /// Pays for an event of a sample of this rate. Whether another may be taken now.
+    pub(super) fn spend(&mut self, now: UnixMillis, event_ns: u64, rate: f64) -> bool {
+        let event_ns = event_ns.cast_signed();
         if self.percent >= ANY_PERCENT {
             return false;
         }
@@ -73,8 +74,8 @@ impl Load {
         let passed_ms = (now.0 - self.paid_at.0).min(KEPT_MS);
         self.paid_at = now;
         let paid = passed_ms * 10_000 * i64::from(self.percent);
-        self.account_ns = (self.account_ns + paid).min(most) - self.event_ns;
-        self.spent_ns += self.event_ns;
+        self.account_ns = (self.account_ns + paid).min(most) - event_ns;
+        self.spent_ns += event_ns;
         if self.account_ns < 0 {
             let paid = (now.0 - self.changed_at.0) * 10_000 * i64::from(self.percent);
             let sustained = paid as f64 / self.spent_ns as f64;
@@ -83,9 +84,9 @@ impl Load {
             return true;
         }
         let is_rested = now.0 - self.changed_at.0 >= GROWS_AFTER_MS;
-        if self.rate_max < 1.0 && is_rested {
+        if self.rate_max < self.rate_most && is_rested {
             (self.spent_ns, self.changed_at) = (0, now);
-            self.rate_max = (2.0 * self.rate_max).min(1.0);
+            self.rate_max = (2.0 * self.rate_max).min(self.rate_most);
             return true;
         }
         false
@@ -103,7 +104,7 @@ mod tests {
             *from_ms += 10;
             owed += requests / 100.0 * load.rate_max();
             while owed >= 1.0 {
-                load.spend(UnixMillis(*from_ms), load.rate_max());
+                load.spend(UnixMillis(*from_ms), 4000, load.rate_max());
                 owed -= 1.0;
             }
         }
@@ -112,7 +113,7 @@ mod tests {
 
     #[test]
     fn the_sample_follows_what_there_is_time_for() {
-        let (mut load, mut now) = (Load::new(4000, 1), 1_700_000_000_000);
+        let (mut load, mut now) = (Load::new(1, 1.0), 1_700_000_000_000);
         // A hundredth of a second pays for 2500 events.
         let busy = rate_after(&mut load, &mut now, 30, 100_000.0);
         assert!((0.01..=0.025).contains(&busy), "{busy}");
@@ -122,7 +123,7 @@ mod tests {
 
     #[test]
     fn all_of_the_time_is_no_bound() {
-        let (mut load, mut now) = (Load::new(4000, 100), 1_700_000_000_000);
+        let (mut load, mut now) = (Load::new(100, 1.0), 1_700_000_000_000);
         assert_eq!(rate_after(&mut load, &mut now, 10, 1_000_000.0), 1.0);
     }
 }

@@ -11,8 +11,10 @@
 //! the shard hits takes the key in, as the client would have; one that hits where the shard misses does not hear of the write that
 //! follows. Deadlines and removals are the shard's.
 //!
-//! A key is sampled if its identity is low ([`super::sample`]). How many are follows from three bounds: so many entries a cache of the
-//! present memory has, so much memory that takes, and so much time ([`load`]).
+//! A key is sampled if its identity is low ([`super::sample`]). Each cache has as many of these as make about the same number of entries: one of
+//! a quarter of the memory four times as many as one of the present, which has four times as many as one of four times the memory. So all points are
+//! as sure, for the same memory. How many entries that is follows from three bounds: so many are wanted, so much memory they take, and
+//! so much time ([`load`]).
 
 mod batches;
 mod cache;
@@ -20,13 +22,15 @@ mod load;
 #[cfg(test)]
 mod tests;
 
+use std::ops::RangeInclusive;
+
 use super::mini::Value;
 use super::rng::mix;
 use super::sample::Sample;
 use super::{Evictor, Identity, PolicyName, Scope};
 use crate::UnixMillis;
 use batches::{Batches, Event};
-use cache::Cache;
+use cache::{Cache, Part};
 use load::Load;
 
 /// For which parts of the present memory hits are predicted, in per cent.
@@ -46,8 +50,8 @@ const POLICIES: [PolicyName; 7] = [
     PolicyName::Gdsf,
 ];
 
-/// The smallest sample.
-const RATE_MIN: f64 = 1e-5;
+/// Of a sample, the part of all keys that a cache of the present memory has: at least, and where even the cache of most memory has all keys.
+const RATES: RangeInclusive<f64> = 1e-5..=4.0;
 
 /// Entries that have ended are removed from caches after so long, or when they are asked for.
 const SWEPT_EVERY_MS: i64 = 1000;
@@ -55,8 +59,11 @@ const SWEPT_EVERY_MS: i64 = 1000;
 /// By how much capacities change before caches are told, in parts of them.
 const CAPACITY_STEP: f64 = 0.01;
 
-/// Bytes that caches hold for each entry that the one of the present memory has, of all policies.
-const BYTES_AN_ENTRY: u64 = 2800;
+/// Bytes that caches of one size hold for each entry, of all policies.
+const BYTES_AN_ENTRY: u64 = 220;
+
+/// Bytes that caches hold however few their entries are: begun queues, times of ghosts, the samples by which `adaptive` chooses.
+const BYTES_OF_NONE: u64 = 340_000;
 
 /// Sampled entries that a shard may have whatever memory there is.
 const ENTRIES_MIN: u64 = 64;
@@ -68,16 +75,24 @@ pub struct CurveOptions {
     pub policy: Option<PolicyName>,
     /// Which entries may go.
     pub scope: Scope,
-    /// Entries that a cache of the present memory is to have, which bounds the memory of all: about 2.8 kB each.
+    /// Entries that each cache is to have, which bounds the memory of all: about 1.1 kB each, and 340 kB.
     pub entries: u32,
     /// The part of the time that it may take, in per cent; 100: any.
     pub cpu_percent: u32,
 }
 
 impl CurveOptions {
-    /// Entries that take no more than a 32nd of so many bytes, 2048 at most: with these, points are mostly within one hit in a hundred.
+    /// Entries that take no more than a 200th of so many bytes, 2048 at most: with these, points are mostly within one hit in a hundred.
     pub fn entries_for(memory_bytes: u64) -> u32 {
-        (memory_bytes / 32 / BYTES_AN_ENTRY).clamp(ENTRIES_MIN, 2048) as u32
+        let of_caches = PERCENTS.len() as u64 * BYTES_AN_ENTRY;
+        let bytes = (memory_bytes / 200).saturating_sub(BYTES_OF_NONE);
+        (bytes / of_caches).clamp(ENTRIES_MIN, 2048) as u32
+    }
+
+    /// Bytes that the caches come to hold, about, if each is to have so many entries, and there are so many in the shard.
+    pub fn bytes_for(wanted: u32, entries: u64) -> u64 {
+        let held = PERCENTS.map(|percent| (entries * percent / 100).min(wanted.into()));
+        BYTES_OF_NONE + held.iter().sum::<u64>() * BYTES_AN_ENTRY
     }
 }
 
@@ -133,13 +148,17 @@ pub struct CurveStats {
     pub hits: f64,
     /// Requests of the sample since it began.
     pub sampled: u64,
-    /// The part of all keys that the sample has.
+    /// The part of all keys that caches of the present memory have.
     pub rate: f64,
 }
 
 /// Sampled caches of several policies and sizes.
 pub struct Curve {
     sample: Sample,
+    /// What caches of each size have of it.
+    parts: [Part; PERCENTS.len()],
+    /// What an event costs with these, in the mean.
+    event_ns: u64,
     /// Of each policy those of all sizes, one policy behind the other.
     caches: Vec<Cache>,
     /// The line of the policy in force.
@@ -155,8 +174,8 @@ pub struct Curve {
     swept_at: UnixMillis,
     requests: f64,
     hits: f64,
-    /// Misses of sampled keys in the shard, each by the keys for which it stands.
-    missed: f64,
+    /// Misses in the shard of the keys that caches of each size have, each by the keys for which it stands.
+    missed: [f64; PERCENTS.len()],
     sampled: u64,
     held_bytes: u64,
 }
@@ -170,15 +189,17 @@ impl Curve {
         for policy in others.chain(own) {
             for percent in PERCENTS {
                 let evictor = Evictor::new(policy, mix(seed ^ percent));
-                caches.push(Cache::new(evictor, options.scope));
+                caches.push(Cache::new(evictor, options.scope, percent));
             }
         }
-        let cost: u64 = caches.iter().map(Cache::request_ns).sum();
+        let sample = Sample::of_lowest(options.entries.into(), RATES);
         let mut curve = Self {
-            sample: Sample::of_lowest(options.entries.into(), RATE_MIN..=1.0),
+            parts: PERCENTS.map(|percent| Part::of(sample.rate(), percent)),
+            sample,
+            event_ns: 0,
             reference: 0,
             batches: Batches::new(),
-            load: Load::new(cost, options.cpu_percent),
+            load: Load::new(options.cpu_percent, *RATES.end()),
             options: *options,
             now: UnixMillis(0),
             capacities: [0; PERCENTS.len()],
@@ -186,12 +207,13 @@ impl Curve {
             swept_at: UnixMillis(0),
             requests: 0.0,
             hits: 0.0,
-            missed: 0.0,
+            missed: [0.0; PERCENTS.len()],
             sampled: 0,
             held_bytes: 0,
             caches,
         };
         curve.reference = curve.line_of(options.policy).unwrap_or(0);
+        curve.resample();
         let caches = curve.caches.iter().map(Cache::held_bytes);
         let lists = curve.caches.capacity() * size_of::<Cache>();
         curve.held_bytes = caches.sum::<u64>() + lists as u64 + curve.batches.held_bytes();
@@ -233,32 +255,49 @@ impl Curve {
     /// The highest identity that it samples.
     #[inline]
     pub fn below(&self) -> Identity {
-        Identity(self.sample.below())
+        Identity(self.parts[0].below())
+    }
+
+    /// The sample is another: caches have other parts of it.
+    fn resample(&mut self) {
+        self.parts = PERCENTS.map(|percent| Part::of(self.sample.rate(), percent));
+        let sizes = self.parts.iter().cycle();
+        let costs = self.caches.iter().zip(sizes);
+        let ns: f64 = costs
+            .map(|(cache, part)| cache.request_ns() as f64 * part.rate())
+            .sum();
+        self.event_ns = (ns / self.parts[0].rate()) as u64;
+        self.to_fit = 0;
     }
 
     /// Whether [`Self::told`] wants to be told of this key.
     #[inline]
     pub fn samples(&self, identity: Identity) -> bool {
-        self.sample.has(identity)
+        self.parts[0].has(identity)
     }
 
     /// Something befalls a key of the sample.
     pub(crate) fn told(&mut self, what: What, identity: Identity, value: Value) {
         self.sampled += u64::from(matches!(what, What::Read | What::Missed));
         if what == What::Missed {
-            self.missed += 1.0 / self.sample.rate();
+            for (missed, part) in self.missed.iter_mut().zip(&self.parts) {
+                if part.has(identity) {
+                    *missed += 1.0 / part.rate();
+                }
+            }
         }
         self.batches.add(Event {
             what,
             identity,
             value,
             now: self.now,
-            stands_for: (1.0 / self.sample.rate()) as f32,
+            rate: self.sample.rate() as f32,
         });
         if self.batches.are_full() {
             self.step();
         }
-        if self.load.spend(self.now, self.sample.rate()) {
+        let rate = self.sample.rate();
+        if self.load.spend(self.now, self.event_ns, rate) {
             let rate_max = self.load.rate_max();
             self.sample
                 .set_bounds(self.options.entries.into(), rate_max);
@@ -268,7 +307,7 @@ impl Curve {
 
     fn bound_rate(&mut self, rate_max: f64) {
         if self.sample.rate() > rate_max && self.sample.fit_to(0.0) {
-            self.to_fit = 0;
+            self.resample();
         }
     }
 
@@ -283,7 +322,7 @@ impl Curve {
             self.to_fit = 0;
         }
         if self.sample.fit_to(entries) {
-            self.to_fit = 0;
+            self.resample();
         }
         let is_due = self.now.0 - self.swept_at.0 >= SWEPT_EVERY_MS;
         if is_due && self.to_fit == self.caches.len() && self.caches.iter().any(Cache::may_end) {
@@ -296,7 +335,7 @@ impl Curve {
     pub fn halve(&mut self) {
         self.requests /= 2.0;
         self.hits /= 2.0;
-        self.missed /= 2.0;
+        self.missed.iter_mut().for_each(|missed| *missed /= 2.0);
         self.caches.iter_mut().for_each(Cache::halve);
     }
 
@@ -309,9 +348,9 @@ impl Curve {
     /// A slice of the work: one cache is fitted, or takes in a batch. Whether there was any.
     pub fn step(&mut self) -> bool {
         if let Some(cache) = self.caches.get_mut(self.to_fit) {
-            let share = self.capacities[self.to_fit % PERCENTS.len()] as f64 * self.sample.rate();
+            let size = self.to_fit % PERCENTS.len();
             let held = cache.held_bytes();
-            cache.fit(&self.sample, (share + 0.5) as u64, self.now);
+            cache.fit(self.parts[size], self.capacities[size], self.now);
             self.held_bytes = self.held_bytes - held + cache.held_bytes();
             self.to_fit += 1;
             return true;
@@ -321,7 +360,7 @@ impl Curve {
         };
         let cache = &mut self.caches[nth];
         let held = cache.held_bytes();
-        cache.take(&self.sample, batch);
+        cache.take(self.parts[nth % PERCENTS.len()], batch);
         self.held_bytes = self.held_bytes - held + cache.held_bytes();
         true
     }
@@ -343,7 +382,7 @@ impl Curve {
     pub fn count_anew(&mut self) {
         self.settle();
         (self.requests, self.hits) = (0.0, 0.0);
-        (self.missed, self.sampled) = (0.0, 0);
+        (self.missed, self.sampled) = ([0.0; PERCENTS.len()], 0);
         self.caches.iter_mut().for_each(Cache::count_anew);
     }
 
@@ -358,8 +397,13 @@ impl Curve {
 
     /// The second in which a key was used last, if that is known.
     pub fn used_secs(&self, identity: Identity) -> Option<u32> {
-        let largest = self.reference * PERCENTS.len() + PERCENTS.len() - 1;
-        self.caches[largest].used_secs(identity)
+        let first = self.reference * PERCENTS.len();
+        let sizes = &self.caches[first..first + PERCENTS.len()];
+        // The larger the cache, the longer it has what the shard lets go, and the fewer keys.
+        sizes
+            .iter()
+            .rev()
+            .find_map(|cache| cache.used_secs(identity))
     }
 
     /// What is counted; [`Self::settle`] comes before.
@@ -368,19 +412,24 @@ impl Curve {
             requests: self.requests,
             hits: self.hits,
             sampled: self.sampled,
-            rate: self.sample.rate(),
+            rate: self.sample.rate().min(1.0),
         }
     }
 
     /// Points, by policy and size; [`Self::settle`] comes before. The one of the policy in force with the present memory is no prediction:
     /// it is what was counted.
     pub fn points(&self) -> impl Iterator<Item = Point> + '_ {
-        // By how much the sample has missed too much or too little where it is known: in the shard. A few misses tell little.
-        let few = FEW_MISSES / self.sample.rate();
-        let correction = (self.requests - self.hits + few) / (self.missed + few);
-        let sizes = PERCENTS.iter().cycle();
-        let points = self.caches.iter().zip(sizes);
-        points.map(move |(cache, &percent)| {
+        // By how much the keys of a size have missed too much or too little where it is known: in the shard. A few misses tell little.
+        let sizes = self.parts.iter().zip(&self.missed);
+        let corrections: Vec<f64> = sizes
+            .map(|(part, missed)| {
+                let few = FEW_MISSES / part.rate();
+                (self.requests - self.hits + few) / (missed + few)
+            })
+            .collect();
+        let points = self.caches.iter().enumerate();
+        points.map(move |(nth, cache)| {
+            let (percent, correction) = (cache.percent(), corrections[nth % PERCENTS.len()]);
             let predicted = self.requests - (cache.missed() * correction).min(self.requests);
             let is_present = percent == 100 && Some(cache.policy()) == self.options.policy;
             Point {

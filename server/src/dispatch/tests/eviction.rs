@@ -1,10 +1,14 @@
 //! Eviction on cores within a test: who writes has room made, whatever the policy and wherever the keys are, and is refused only where
 //! nothing may go.
 
+use std::sync::atomic::Ordering;
+
+use crate::budget::lending::WHOLE;
 use crate::budget::room_bytes;
 use crate::config::MaxmemoryPolicy;
 use crate::dispatch::limits::OVERDRAFT_SHARE;
 use crate::dispatch::tests::testing::{Client, Random, Server, key_on, seeds};
+use crate::routing::CoreId;
 
 const LIMIT: u64 = 2_000_000;
 const OOM: &str = "-OOM command not allowed when used memory > 'maxmemory'.\r\n";
@@ -274,4 +278,37 @@ fn under_a_new_limit_nothing_goes_for_what_another_core_has_leased_without_one()
     server.turns();
     assert!(info(&mut server, client, "stats", "evicted_keys") > 0);
     assert!(used_bytes(&server) <= limit + limit / OVERDRAFT_SHARE);
+}
+
+/// What a core has leased, and its budget.
+fn leased_and_budget(server: &mut Server, core: usize) -> (u64, u64) {
+    let leased = server.cores[core].leased_bytes();
+    let shared = &server.cores[core].state().shared;
+    let part = shared
+        .gauges(CoreId(core as u16))
+        .budget
+        .load(Ordering::Relaxed);
+    (
+        leased,
+        (u128::from(LIMIT) * u128::from(part) / u128::from(WHOLE)) as u64,
+    )
+}
+
+#[test]
+fn a_core_without_commands_gives_others_what_it_holds_beyond_its_budget() {
+    let mut server = under("allkeys-lru", 2);
+    let (idle, busy) = (server.connect(0), server.connect(1));
+    let fill = |server: &mut Server, client, keys: u32, prefix: &str| {
+        for number in 0..keys {
+            let reply = server.send_alone(client, &set(&format!("{prefix}{number}"), 400));
+            assert_eq!(reply, "+OK\r\n");
+        }
+    };
+    fill(&mut server, idle, 4000, &key_on(0, 2, "idle"));
+    fill(&mut server, busy, 16_000, &key_on(1, 2, "busy"));
+    let (leased, budget) = leased_and_budget(&mut server, 0);
+    assert!(budget < LIMIT / 4 * 3, "much was lent: {budget}");
+    assert!(leased <= budget + LIMIT / 20, "{leased} of {budget}");
+    let (leased, budget) = leased_and_budget(&mut server, 1);
+    assert!(leased + LIMIT / 20 >= budget, "{leased} of {budget}");
 }

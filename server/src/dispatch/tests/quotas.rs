@@ -435,3 +435,50 @@ fn whatever_commands_do_what_is_told_of_quotas_is_what_there_is() {
         }
     }
 }
+
+/// Commands that make much of few bytes, and what is written first for them.
+const MAKE_MUCH: [(&str, &str); 4] = [
+    ("PING", "SETRANGE {t}b:new 60000 x"),
+    ("PING", "SETBIT {t}b:new 480000 1"),
+    ("PING", "BITFIELD {t}b:new SET u8 480000 1"),
+    (
+        "SETRANGE {t}free:large 60000 x",
+        "COPY {t}free:large {t}b:new",
+    ),
+];
+
+#[test]
+fn what_a_command_makes_of_less_is_counted_before_it_is_made() {
+    for (before, command) in MAKE_MUCH {
+        for (policy, is_refused) in [("noeviction", true), ("allkeys-lru", false)] {
+            let (mut server, client) = under(policy, 1);
+            let set_quota = format!("LARDER QUOTA {{t}}b: {LIMIT} 0");
+            assert_eq!(ask(&mut server, client, &set_quota), "+OK\r\n");
+            ask(&mut server, client, before);
+            for number in 0..60 {
+                let reply = set(&mut server, client, &format!("{{t}}b:{number}"), 1000);
+                assert_eq!(reply, "+OK\r\n");
+            }
+            let reply = ask(&mut server, client, command);
+            assert_eq!(
+                reply == oom("{t}b:"),
+                is_refused,
+                "{policy}, {command}: {reply}"
+            );
+            let there = ask(&mut server, client, "EXISTS {t}b:new");
+            assert_eq!(there, format!(":{}\r\n", u8::from(!is_refused)));
+            assert!(used(&mut server, "{t}b:") <= LIMIT, "{command}");
+            // What is there already is not asked for once more.
+            if !command.starts_with("COPY") {
+                let reply = ask(&mut server, client, command);
+                assert_eq!(reply == oom("{t}b:"), is_refused, "{policy}, {command}");
+            }
+            // What alone is more than the quota is refused, and nothing goes for it.
+            let evicted = figure(&mut server, "{t}b:", "evicted_keys");
+            let reply = ask(&mut server, client, "SETRANGE {t}b:other 200000 x");
+            assert_eq!(reply, oom("{t}b:"));
+            assert_eq!(figure(&mut server, "{t}b:", "evicted_keys"), evicted);
+            check(&mut server);
+        }
+    }
+}

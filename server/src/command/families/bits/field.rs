@@ -10,7 +10,7 @@ use larder_engine::{Encoding, Event, Key};
 
 use super::bit_offset;
 use crate::command::{
-    Args, Category, CommandSpec, Flags, Group, KeyFlags, KeySpec, Keys, Run, ShardCall,
+    Args, Category, CommandSpec, Flags, Group, Growth, KeyFlags, KeySpec, Keys, Run, ShardCall,
 };
 use crate::config::Config;
 use crate::resp::ErrorReply;
@@ -26,6 +26,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         keys: Keys::of(&[KeySpec::at(1, KeyFlags::RW.access().update())
             .variable(bitfield_does)
             .note("This command allows both access and modification of the key")]),
+        growth: Some(Growth::ToBytes(fields_end)),
         group: Group::Bitmap,
         since: "3.2.0",
         syntax: "key [GET encoding offset | [OVERFLOW <WRAP | SAT | FAIL>] <SET encoding offset value | \
@@ -253,6 +254,14 @@ fn parse(args: &Args<'_>, config: &Config) -> Result<Vec<Operation>, ErrorReply>
         });
     }
     Ok(operations)
+}
+
+/// Behind the last byte that a field of `BITFIELD` is written to.
+fn fields_end(args: &Args<'_>, config: &Config) -> u64 {
+    let operations = parse(args, config).unwrap_or_default();
+    let written = operations.iter().filter(|it| it.action != Action::Get);
+    let ends = written.map(|it| it.field.last_byte() as u64 + 1);
+    ends.max().unwrap_or(0)
 }
 
 fn bitfield(call: &mut ShardCall<'_>) -> CommandResult {

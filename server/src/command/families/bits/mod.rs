@@ -8,7 +8,7 @@ use larder_engine::{Encoding, Event, parse_canonical_i64};
 
 use super::strings::clamp_range;
 use crate::command::{
-    Args, Category, CommandSpec, Flags, Group, KeyFlags, KeySpec, Keys, Run, ShardCall,
+    Args, Category, CommandSpec, Flags, Group, Growth, KeyFlags, KeySpec, Keys, Run, ShardCall,
 };
 use crate::config::Config;
 use crate::resp::ErrorReply;
@@ -25,6 +25,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         flags: Flags::WRITE.with(Flags::DENYOOM).with(Flags::GROWS),
         categories: &[Category::Bitmap],
         keys: Keys::of(&[KeySpec::at(1, KeyFlags::RW.access().update())]),
+        growth: Some(Growth::ToBytes(bit_end)),
         group: Group::Bitmap,
         since: "2.2.0",
         syntax: "key offset value",
@@ -87,6 +88,11 @@ fn bit_offset(text: &[u8], field_bits: Option<u8>, config: &Config) -> Result<u6
     offset
         .filter(|offset| offset >> 3 < config.proto_max_bulk_bytes as u64)
         .ok_or(errors::BAD_BIT_OFFSET)
+}
+
+/// Behind the byte that `SETBIT` writes.
+fn bit_end(args: &Args<'_>, config: &Config) -> u64 {
+    bit_offset(args.at(2), None, config).map_or(0, |offset| (offset >> 3) + 1)
 }
 
 fn setbit(call: &mut ShardCall<'_>) -> CommandResult {

@@ -6,7 +6,7 @@ mod rename;
 use larder_engine::{Access, Event};
 
 use crate::command::{
-    Category, CommandSpec, Flags, KeyFlags, KeySpec, Keys, Run, ShardCall, Spread,
+    Category, CommandSpec, Flags, Growth, KeyFlags, KeySpec, Keys, Run, ShardCall, Spread,
 };
 use crate::resp::errors::CommandResult;
 
@@ -132,6 +132,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
             KeySpec::at(1, KeyFlags::RO.access()),
             KeySpec::at(2, KeyFlags::OW.update()),
         ]),
+        growth: Some(Growth::Copy),
         since: "6.2.0",
         syntax: "source destination [DB destination-db] [REPLACE]",
         summary: "Copies the value of a key, its deadline included, to another key.",

@@ -10,8 +10,8 @@ use crate::observe::{PartReader, PartWriter};
 use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, Reply};
 
-/// Memory of a core of which the curve may take its part unasked.
-const AUTO_MIN_BYTES: u64 = 16 << 20;
+/// Memory of a core of which the curve may take its part unasked: with less, its caches would be too small to tell much.
+const AUTO_MIN_BYTES: u64 = 128 << 20;
 
 /// Entries of a sample where nobody says how many, and memory has no bound.
 const ENTRIES: u32 = 2048;
@@ -297,14 +297,14 @@ mod tests {
             let words: Vec<String> = words.collect();
             curve_of(&Config::load(None, &words).expect("directives"), 2)
         };
-        let limited = ("maxmemory", "64mb");
+        let limited = ("maxmemory", "256mb");
         let adaptive = ("maxmemory-policy", "allkeys-adaptive");
         assert_eq!(curve(&[]), None);
         assert_eq!(curve(&[limited]), None);
-        assert_eq!(curve(&[("maxmemory", "16mb"), adaptive]), None);
+        assert_eq!(curve(&[("maxmemory", "128mb"), adaptive]), None);
         let auto = curve(&[limited, adaptive]).expect("there is one");
         assert_eq!(auto.policy, Some(PolicyName::Adaptive));
-        assert!((350..400).contains(&auto.entries), "{auto:?}");
+        assert!((290..320).contains(&auto.entries), "{auto:?}");
         assert_eq!(
             curve(&[limited, adaptive, ("miss-ratio-curve", "no")]),
             None

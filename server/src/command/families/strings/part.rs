@@ -3,7 +3,7 @@
 use larder_engine::{Event, StringForm, TtlChange};
 
 use crate::command::{
-    Category, CommandSpec, Flags, Group, KeyFlags, KeySpec, Keys, Run, ShardCall,
+    Args, Category, CommandSpec, Flags, Group, Growth, KeyFlags, KeySpec, Keys, Run, ShardCall,
 };
 use crate::config::Config;
 use crate::resp::ErrorReply;
@@ -44,6 +44,7 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         flags: Flags::WRITE.with(Flags::DENYOOM).with(Flags::GROWS),
         categories: &[Category::String],
         keys: Keys::of(&[KeySpec::at(1, KeyFlags::RW.update())]),
+        growth: Some(Growth::ToBytes(range_end)),
         group: Group::String,
         since: "2.2.0",
         syntax: "key offset value",
@@ -125,6 +126,15 @@ fn strlen(call: &mut ShardCall<'_>) -> CommandResult {
     };
     call.reply.count(len as u64);
     Ok(())
+}
+
+/// Where the bytes end that `SETRANGE` writes.
+fn range_end(args: &Args<'_>, _: &Config) -> u64 {
+    let offset = args.integer(2).ok().and_then(|it| u64::try_from(it).ok());
+    match (offset, args.at(3).len()) {
+        (None, _) | (_, 0) => 0,
+        (Some(offset), len) => offset.saturating_add(len as u64),
+    }
 }
 
 fn setrange(call: &mut ShardCall<'_>) -> CommandResult {

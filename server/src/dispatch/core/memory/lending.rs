@@ -1,10 +1,11 @@
 //! Memory lent from core to core: who is beyond its budget evicts before others have to.
 //!
 //! ```text
-//!  little is free, and so many entries have come ──▶ told ──▶ budgets anew ──▶ who is beyond its own takes a turn
+//!  little is free, and so many entries have come ──▶ told ──▶ budgets anew, if enough has ──▶ who is beyond its own takes a turn
 //!  the end of a turn, beyond the budget, little is free ──▶ some go, so that others find room
 //! ```
-//! How budgets come about is in [`crate::budget::lending`]. Without them whoever comes to write would evict its own entries, and each
+//! Who is beyond its budget may have no commands of its own, and what it gives at once is used up long before budgets are found anew: so whoever
+//! tells what came has it take a turn each time. How budgets come about is in [`crate::budget::lending`]. Without them whoever comes to write would evict its own entries, and each
 //! core would keep for ever what it had taken when memory was short for the first time.
 
 use std::sync::atomic::Ordering;
@@ -24,7 +25,7 @@ impl Core {
         if self.state.shared.cores() < 2 {
             return false;
         }
-        let wanted = self.budget.room_max().max(LENT_AT_ONCE_BYTES);
+        let wanted = self.lent_at_once();
         let is_short = self.state.shared.memory.free_bytes() < wanted.cast_signed();
         let (came, _) = self.state.shard.came_total();
         if self.budget.is_time_to_tell(came) {
@@ -36,7 +37,18 @@ impl Core {
         // As much more is no reason to act as a core may hold ahead.
         let beyond = self.budget.leased().saturating_sub(wanted);
         let beyond = beyond.saturating_sub(self.follow_budget());
-        is_short && beyond > 0 && self.holds_more_than_guarded() && self.give_way(beyond, wanted)
+        if !is_short || beyond == 0 || !self.holds_more_than_guarded() {
+            return false;
+        }
+        let is_short = self.give_way(beyond, wanted);
+        // Others ask for more as long as it is beyond.
+        self.tell_what_came();
+        is_short
+    }
+
+    /// Bytes that are to be free for others as long as a core is beyond its budget.
+    fn lent_at_once(&self) -> u64 {
+        self.budget.room_max().max(LENT_AT_ONCE_BYTES)
     }
 
     /// Whether it holds much besides what quotas guard, which is nobody else's.
@@ -95,23 +107,28 @@ impl Core {
         self.state.shared.gauges(self.state.id).tell(&told);
     }
 
-    /// Finds the budgets of all cores anew, if that is due. Who is beyond its own takes a turn.
+    /// Finds the budgets of all cores anew, if that is due. Others that are beyond their own take a turn.
     #[cold]
     fn lend(&mut self) {
         let shared = &self.state.shared;
         let cores = || (0..shared.cores()).map(CoreId);
         let told: Vec<Told> = cores().map(|core| shared.gauges(core).told()).collect();
         let maxmemory_bytes = self.state.config.maxmemory_bytes;
-        let Some(budgets) = shared.lending.settle(&told, maxmemory_bytes) else {
-            return;
-        };
-        let mut beyond = Vec::new();
-        for ((core, budget), told) in cores().zip(budgets).zip(told) {
-            shared.gauges(core).budget.store(budget, Ordering::Relaxed);
-            if core != self.state.id && told.leased_bytes > bytes_of(budget, maxmemory_bytes) {
-                beyond.push(core);
+        if let Some(budgets) = shared.lending.settle(&told, maxmemory_bytes) {
+            for (core, budget) in cores().zip(budgets) {
+                shared.gauges(core).budget.store(budget, Ordering::Relaxed);
             }
         }
+        let wanted = self.lent_at_once();
+        let is_beyond = |core: CoreId, told: &Told| {
+            let budget = shared.gauges(core).budget.load(Ordering::Relaxed);
+            budget > 0 && told.leased_bytes > bytes_of(budget, maxmemory_bytes) + wanted
+        };
+        let beyond: Vec<CoreId> = cores()
+            .zip(&told)
+            .filter(|&(core, told)| core != self.state.id && is_beyond(core, told))
+            .map(|(core, _)| core)
+            .collect();
         for core in beyond {
             self.tell(core, take_a_turn, &[]);
         }

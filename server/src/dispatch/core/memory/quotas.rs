@@ -9,17 +9,18 @@
 //!                                                                                  -OOM, if nobody has ◀────────────┘
 //!  the end of a turn     what has come beyond all the same goes, whoever wrote it, on cores that have their part of the quota
 //! ```
-//! What is weighed is what `maxmemory` weighs: commands that may use more memory, with the bytes of their arguments. A command on several
-//! cores is weighed where it begins. What a command makes of less (`SETRANGE`, `COPY`, `RENAME` into the prefix, a script, an `EXEC`) is not
+//! What is weighed is what `maxmemory` weighs: commands that may use more memory, with the bytes of their arguments, and with those that a string is
+//! made longer by (`SETRANGE`, `SETBIT`, `BITFIELD`), or that a copy of a key of this core takes ([`Growth`]). A command on several
+//! cores is weighed where it begins. What others make of less (`COPY` of another core's key, `RENAME` into the prefix, operations on sets that store what comes of them, a script, an `EXEC`) is not
 //! known before; it counts when it is there, and at the end of the turn others of the prefix make room for it.
 //!
 //! Without quotas this is a gate that is down.
 
-use larder_engine::{Evicted, QuotaId};
+use larder_engine::{Access, DbIndex, Evicted, QuotaId};
 
 use super::evicting::take_a_turn;
 use super::leasing::may_be_refused;
-use crate::command::{Args, Command, CommandSpec, Flags, KeyAccess, Run};
+use crate::command::{Args, Command, CommandSpec, Flags, Growth, KeyAccess, Run};
 use crate::dispatch::core::Core;
 use crate::dispatch::limits::{DRAWN_IN_VAIN_MAX, EVICTED_AT_END, EVICTED_AT_ONCE};
 use crate::dispatch::mail::batch::{Batch, Request};
@@ -28,6 +29,14 @@ use crate::quota::Refused;
 use crate::resp::{ErrorReply, errors};
 use crate::routing::CoreId;
 use crate::session::{Session, gate};
+
+/// Bytes that a command may use.
+struct Need {
+    /// More than are used now.
+    more: u64,
+    /// Those of what it writes, what is there already among them.
+    entry_bytes: u64,
+}
 
 impl Core {
     /// Quotas may have come, changed or gone, or what there is for all.
@@ -75,7 +84,7 @@ impl Core {
         let is_elsewhere = is_sent && target != self.state.id;
         let is_weighed = flags.has(Flags::DENYOOM) && !is_elsewhere;
         is_weighed
-            .then(|| self.refusal_for_bytes(args, command.spec))
+            .then(|| self.refusal_for_bytes(session.db, args, command.spec))
             .flatten()
     }
 
@@ -102,7 +111,12 @@ impl Core {
     }
 
     /// Makes room in the quotas of the keys that a command writes to. Why it is refused, if there is none.
-    fn refusal_for_bytes(&mut self, args: Args<'_>, spec: &CommandSpec) -> Option<ErrorReply> {
+    fn refusal_for_bytes(
+        &mut self,
+        db: DbIndex,
+        args: Args<'_>,
+        spec: &CommandSpec,
+    ) -> Option<ErrorReply> {
         let hasher = self.state.shard.hasher();
         let (mut written, mut ids): (Vec<u64>, Vec<QuotaId>) = Default::default();
         for key in spec.keys.in_args(&args) {
@@ -123,22 +137,48 @@ impl Core {
             return None;
         }
         self.tell_quotas();
-        let need = args.span_bytes() as u64;
-        let has_none = |id: &QuotaId| !self.makes_room_in(*id, need, &written);
+        let need = self.need_of(db, args, spec);
+        let has_none = |id: &QuotaId| !self.makes_room_in(*id, &need, &written);
         let refused = ids.into_iter().find(has_none)?;
         let quota = self.quotas.in_force().get(refused);
         quota.note_refused(Refused::Bytes);
         Some(errors::quota_bytes(&quota.prefix))
     }
 
-    /// Whether a quota has room for so many bytes, once entries have gone.
-    fn makes_room_in(&mut self, id: QuotaId, need: u64, written: &[u64]) -> bool {
+    /// What a command may use.
+    fn need_of(&mut self, db: DbIndex, args: Args<'_>, spec: &CommandSpec) -> Need {
+        let given = args.span_bytes() as u64;
+        let key = self
+            .state
+            .shard
+            .hasher()
+            .key(args.at(1.min(args.len() - 1)));
+        let (more, entry_bytes) = match spec.growth {
+            None => (given, given),
+            Some(Growth::ToBytes(end)) => {
+                let end = end(&args, &self.state.config);
+                let entry = self.state.shard.get(db, key, Access::Peek);
+                let len = entry.map_or(0, |entry| entry.string().map_or(end, |it| it.len() as u64));
+                (given + end.saturating_sub(len), given.max(end))
+            }
+            Some(Growth::Copy) => {
+                let entry = self.state.shard.get(db, key, Access::Peek);
+                let bytes = entry.map_or(0, |entry| entry.memory_bytes());
+                (given + bytes, given + bytes)
+            }
+        };
+        Need { more, entry_bytes }
+    }
+
+    /// Whether a quota has room for what a command needs, once entries have gone.
+    fn makes_room_in(&mut self, id: QuotaId, need: &Need, written: &[u64]) -> bool {
         let limit = self.quotas.in_force().get(id).bytes;
-        if need > limit {
+        if need.more.max(need.entry_bytes) > limit {
             // No eviction could help.
             return false;
         }
         let used = self.quotas.in_force().get(id).used_bytes();
+        let need = need.more;
         let beyond = (used + need).saturating_sub(limit);
         if beyond == 0 {
             return true;
@@ -217,7 +257,8 @@ impl Core {
         if !may_be_refused(request, command) {
             return false;
         }
-        let Some(error) = self.refusal_for_bytes(batch.args(request), command.spec) else {
+        let args = batch.args(request);
+        let Some(error) = self.refusal_for_bytes(request.head.db, args, command.spec) else {
             return false;
         };
         self.refuse_request(from, request, command, &error);
