@@ -17,7 +17,7 @@ pub mod lending;
 mod resident;
 
 pub use exceeded::Exceeded;
-pub use resident::Resident;
+pub use resident::{Resident, ResidentBytes};
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
