@@ -18,6 +18,8 @@ const SINCE_SHIFT: u32 = 1;
 const SMALL_LIMIT_BYTES: u64 = 64 << 20;
 /// They count up to this part of what it is beyond that: a quarter, so that under 128 MB all do.
 const STANDING_SHIFT: u32 = 2;
+/// What is anonymous and touched soon after the start by whoever works counts as if it had been there: stacks, buffers, tables of the runtime.
+const TOUCHED_FIRST_BYTES: u64 = 1 << 20;
 /// Milliseconds between two measurements.
 const PERIOD_MS: u64 = 50;
 
@@ -33,7 +35,7 @@ pub struct ResidentBytes {
 /// What is known of the process's resident memory.
 #[derive(Debug, Default)]
 pub struct Resident {
-    /// Anonymous bytes that were there at start.
+    /// Anonymous bytes that were there at start, or count as if they had been.
     at_start: AtomicU64,
     /// Anonymous bytes that no core counts, as last measured.
     anonymous: AtomicU64,
@@ -46,7 +48,8 @@ pub struct Resident {
 impl Resident {
     /// The server has started, and so much is resident.
     pub fn begin(&self, resident: ResidentBytes) {
-        self.at_start.store(resident.anonymous, Ordering::Relaxed);
+        let at_start = resident.anonymous + TOUCHED_FIRST_BYTES;
+        self.at_start.store(at_start, Ordering::Relaxed);
     }
 
     /// Whether who asks is to measure now: one of all cores is, and not again for a while.
@@ -111,7 +114,7 @@ mod tests {
     #[test]
     fn a_small_limit_is_not_used_up_by_what_is_there_at_start_and_a_large_one_is_for_all() {
         let resident = Resident::default();
-        resident.begin(mib(2, 3));
+        resident.begin(mib(1, 3));
         assert_eq!(resident.note(mib(42, 3), 40 * MIB, 0), 0);
         assert_eq!(resident.note(mib(42, 3), 40 * MIB, 64 * MIB), 0);
         assert_eq!(resident.leased_bytes(256 * MIB), 5 * MIB);
