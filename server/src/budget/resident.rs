@@ -67,16 +67,16 @@ impl Resident {
                 .is_ok()
     }
 
-    /// So much is resident, of which the cores count `counted_bytes`. What of the rest counts under a limit.
-    pub fn note(&self, resident: ResidentBytes, counted_bytes: u64, maxmemory_bytes: u64) -> u64 {
-        let anonymous = resident.anonymous.saturating_sub(counted_bytes);
+    /// So much is resident, of which the cores count so many bytes. What of the rest counts under a limit.
+    pub fn note(&self, resident: ResidentBytes, by_cores_bytes: u64, maxmemory_bytes: u64) -> u64 {
+        let anonymous = resident.anonymous.saturating_sub(by_cores_bytes);
         self.anonymous.store(anonymous, Ordering::Relaxed);
         self.in_files.store(resident.in_files, Ordering::Relaxed);
-        self.leased_bytes(maxmemory_bytes)
+        self.counted_bytes(maxmemory_bytes)
     }
 
     /// What counts under a limit of what is resident and counted by no core, as last measured.
-    pub fn leased_bytes(&self, maxmemory_bytes: u64) -> u64 {
+    pub fn counted_bytes(&self, maxmemory_bytes: u64) -> u64 {
         let since = self.since_start_bytes();
         let standing = self.uncounted_bytes() - since;
         let for_standing = maxmemory_bytes.saturating_sub(SMALL_LIMIT_BYTES) >> STANDING_SHIFT;
@@ -117,17 +117,17 @@ mod tests {
         resident.begin(mib(1, 3));
         assert_eq!(resident.note(mib(42, 3), 40 * MIB, 0), 0);
         assert_eq!(resident.note(mib(42, 3), 40 * MIB, 64 * MIB), 0);
-        assert_eq!(resident.leased_bytes(256 * MIB), 5 * MIB);
+        assert_eq!(resident.counted_bytes(256 * MIB), 5 * MIB);
         // Code that has run by now is none that has come since.
         assert_eq!(resident.note(mib(42, 8), 40 * MIB, 64 * MIB), 0);
-        assert_eq!(resident.leased_bytes(72 * MIB), 2 * MIB);
-        assert_eq!(resident.leased_bytes(128 * MIB), 10 * MIB);
+        assert_eq!(resident.counted_bytes(72 * MIB), 2 * MIB);
+        assert_eq!(resident.counted_bytes(128 * MIB), 10 * MIB);
         assert_eq!(resident.since_start_bytes(), 0);
         // What the allocator keeps is.
         assert_eq!(resident.note(mib(45, 8), 40 * MIB, 64 * MIB), 3 * MIB);
-        assert_eq!(resident.leased_bytes(16 * MIB), 0);
-        assert_eq!(resident.leased_bytes(18 * MIB), MIB);
-        assert_eq!(resident.leased_bytes(128 * MIB), 13 * MIB);
+        assert_eq!(resident.counted_bytes(16 * MIB), 0);
+        assert_eq!(resident.counted_bytes(18 * MIB), MIB);
+        assert_eq!(resident.counted_bytes(128 * MIB), 13 * MIB);
         assert_eq!(resident.uncounted_bytes(), 13 * MIB);
         // What has gone since the start is not made up for by what has come.
         assert_eq!(resident.note(mib(41, 8), 40 * MIB, 128 * MIB), 9 * MIB);

@@ -48,7 +48,7 @@ impl Core {
         self.budget.set_limit(maxmemory_bytes, cores);
         // What was leased for what no core counts was leased under the limit of before.
         let shared = &self.state.shared;
-        let counts = shared.resident.leased_bytes(maxmemory_bytes);
+        let counts = shared.resident.counted_bytes(maxmemory_bytes);
         shared.memory.set_uncounted(counts);
         self.look_again_at_memory();
     }
