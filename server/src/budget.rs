@@ -18,7 +18,7 @@ pub mod lending;
 mod resident;
 
 pub use exceeded::Exceeded;
-pub use resident::Resident;
+pub use resident::{Resident, ResidentBytes};
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
@@ -34,7 +34,7 @@ const ROOM_MIN_BYTES: u64 = 64 << 10;
 /// What the cores hold may exceed the limit by this part of it, while as much is idle among what they hold.
 const OVERDRAFT_SHARE: u64 = 256;
 /// Idle bytes of all cores that do not count under a small limit.
-const IDLE_UNCOUNTED_BYTES: u64 = 1 << 20;
+const IDLE_UNCOUNTED_BYTES: u64 = 2 << 20;
 /// Of what does not count, the part of the limit that is taken off.
 const IDLE_COUNTED_SHARE: u64 = 64;
 
@@ -216,7 +216,7 @@ pub fn overdraft_bytes(maxmemory_bytes: u64) -> u64 {
 }
 
 /// Idle bytes of one of `cores` cores that do not count: what the pages of some dozen size classes round up to is much under a limit of a
-/// megabyte, and nothing under one of 64.
+/// few megabytes, and nothing under one of 128.
 pub fn idle_uncounted_bytes(maxmemory_bytes: u64, cores: u16) -> u64 {
     let counted = limit(maxmemory_bytes).cast_unsigned() / IDLE_COUNTED_SHARE;
     IDLE_UNCOUNTED_BYTES.saturating_sub(counted) / u64::from(cores.max(1))

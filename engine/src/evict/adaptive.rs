@@ -2,14 +2,17 @@
 //!
 //! ```text
 //!  every use ─▶ parts, in the shape chosen
-//!  uses of keys whose hash is in the sample ─▶ parts D10, D1, D30, gdsf: caches of keys alone, as small as the sample
+//!  uses of keys whose hash is in the sample ─▶ parts D10, D1, D30, RECENT: caches of keys alone, as small as the sample
 //! ```
-//! *The sample* (SHARDS, Waldspurger et al., FAST 2015): 1 key in 64, or as many as make caches of 128 entries. A cache of the sample's
+//! *The sample* (SHARDS, Waldspurger et al., FAST 2015): 1 key in 64, or as many as make caches of 512 entries. A cache of the sample's
 //! share of the bytes misses as the whole one would.
 //!
 //! *The choice*. Misses are counted as they fade, over some 16 times the entries of a sampled cache; so are requests on which two shapes
-//! disagree. Another shape is chosen when it misses less by more than chance: twice the root of what the two disagree on. It is
-//! looked for after every quarter of a sampled cache's entries.
+//! disagree. Another shape is chosen when it misses less by more than chance: three times the root of what the two disagree on. It is
+//! looked for after every quarter of a sampled cache's entries. A shape that does better for a while costs what another has kept, so twice
+//! the root is too little.
+//!
+//! *Before memory is short* the sample tells how often keys are asked for, by which the parts fill in one way or another.
 //!
 //! What the choice costs is caches that are a 64th of the whole, four times: 2 bytes an entry.
 
@@ -21,16 +24,22 @@ use super::{Candidate, Choice, Coming, Entries, Identity, Policy, Scope, Use};
 use crate::AccessClock;
 
 /// What is chosen among; the first is chosen until another has shown that it misses less.
-const SHAPES: [Shape; 4] = [Shape::D10, Shape::D1, Shape::D30, Shape::GDSF];
+const SHAPES: [Shape; 4] = [Shape::D10, Shape::D1, Shape::D30, Shape::RECENT];
 
 /// Entries that a sampled cache has at least, if there are as many.
-const SAMPLED_MIN: f64 = 128.0;
+const SAMPLED_MIN: f64 = 512.0;
 
 /// The smallest sample.
 const RATE_MIN: f64 = 1.0 / 64.0;
 
 /// Misses fade by e in so many requests of the sample for each entry of a sampled cache.
 const MEMORY: f64 = 16.0;
+
+/// How many roots of what two shapes disagree on are beyond chance.
+const BEYOND_CHANCE: f64 = 3.0;
+
+/// Requests for each key of the sample from which on keys have been asked for often before memory is short.
+const ASKED_OFTEN: u64 = 4;
 
 /// Requests of the sample between two choices.
 const BETWEEN_CHOICES_MIN: u64 = 16;
@@ -45,6 +54,9 @@ pub struct Adaptive {
     disagreements: [[f64; SHAPES.len()]; SHAPES.len()],
     requests_to_choice: u64,
     changes: u64,
+    /// Requests of the sample, and those of keys that came.
+    asked: u64,
+    came: u64,
 }
 
 impl Adaptive {
@@ -60,6 +72,8 @@ impl Adaptive {
             disagreements: [[0.0; SHAPES.len()]; SHAPES.len()],
             requests_to_choice: BETWEEN_CHOICES_MIN,
             changes: 0,
+            asked: 0,
+            came: 0,
         }
     }
 
@@ -75,9 +89,24 @@ impl Adaptive {
         }
     }
 
+    /// A key of the sample comes: before memory is short, it and what comes next stand where that depends on how often keys were asked for.
+    #[cold]
+    fn count_coming(&mut self) {
+        self.came += 1;
+        if self.parts.has_evicted() {
+            return;
+        }
+        let is_asked_often = self.asked >= ASKED_OFTEN * self.came;
+        self.parts.set_fills_in_order(is_asked_often);
+        for candidate in &mut self.candidates {
+            candidate.policy_mut().set_fills_in_order(is_asked_often);
+        }
+    }
+
     /// Has the candidates take a request of the sample.
     #[cold]
     fn try_candidates(&mut self, identity: Identity, bytes: u64, how: Use) {
+        self.asked += 1;
         let misses = self.candidates.each_mut();
         let misses = misses.map(|candidate| !candidate.request(identity, bytes, how));
         let entries = self.candidates[self.chosen].len().max(1);
@@ -104,7 +133,7 @@ impl Adaptive {
             return;
         }
         let (one, other) = (best.max(self.chosen), best.min(self.chosen));
-        let chance = 2.0 * self.disagreements[one][other].sqrt();
+        let chance = BEYOND_CHANCE * self.disagreements[one][other].sqrt();
         if self.misses[self.chosen] - self.misses[best] > chance {
             self.chosen = best;
             self.changes += 1;
@@ -125,6 +154,7 @@ impl Policy for Adaptive {
             self.scale();
         }
         if self.samples(identity) {
+            self.count_coming();
             self.try_candidates(identity, bytes, Use::Write);
         }
         self.parts.inserted(identity, bytes)

@@ -77,7 +77,6 @@ impl<P: Policy> Mini<P> {
         self.entries.bytes()
     }
 
-    #[cfg(any(test, feature = "bench"))]
     pub(crate) fn policy_mut(&mut self) -> &mut P {
         &mut self.policy
     }

@@ -11,10 +11,15 @@
 //!
 //! *The main part* is ranked as GreedyDual-Size-Frequency does (Cherkasova 1998): an entry is worth its level + (uses + 1) / bytes. The
 //! level is that of the last victim's worth when the entry was last used, so that what is used no more falls behind. Levels and worth are
-//! told in quarters of 1 / mean bytes, worth to a 256th of these. The victim is the lowest of 16 drawn and of a shortlist.
+//! told in 16ths of 1 / mean bytes, worth to a 256th of these. The victim is the lowest of 16 drawn and of a shortlist.
 //!
-//! [`Shape`]s differ in the small queue's share, and in whether all entries are ranked and none goes by the queue. Nothing has to move
-//! when one takes the place of another.
+//! [`Shape`]s differ in the small queue's share, in whether all entries are ranked and none goes by the queue, and in how many uses
+//! count. Where few do, the level also rises by 1 / mean bytes while as many entries go as there are, so that what counts most is when an
+//! entry was last used. Nothing has to move when one takes the place of another.
+//!
+//! *Before memory is short* the small queue takes its share, and the main part the rest, where the first to come stay: they have shown
+//! as much as what comes later. Not so where keys have been asked for many times by then ([`Parts::set_fills_in_order`]): what is unused
+//! after that is of no use, so all stand in the small queue in their order, and the oldest go first.
 
 use super::ghost::{GHOSTS_AHEAD, Ghost};
 use super::queue::{Counts, Place, Queue};
@@ -45,6 +50,9 @@ const MEAN_UNKNOWN_BYTES: i64 = 1024;
 /// Parts of a level that worth is told in.
 const FRACTION: i64 = 256;
 
+/// Parts of 1 / mean bytes that levels are told in.
+const UNITS: i64 = 16;
+
 /// Entries of the small queue that go to the main part for each victim while all are ranked.
 const DRAINED: u32 = 2;
 
@@ -53,13 +61,30 @@ const DRAINED: u32 = 2;
 pub(crate) struct Shape {
     /// The small queue's share; with none, all entries are ranked.
     pub(crate) small_percent: u64,
+    /// Uses that count in the rank.
+    pub(crate) uses_max: i64,
 }
 
+/// As many uses as are counted.
+const ALL_USES: i64 = (USES >> STAMP_BITS) as i64;
+
 impl Shape {
-    pub(crate) const D10: Self = Self { small_percent: 10 };
-    pub(crate) const D1: Self = Self { small_percent: 1 };
-    pub(crate) const D30: Self = Self { small_percent: 30 };
-    pub(crate) const GDSF: Self = Self { small_percent: 0 };
+    pub(crate) const D10: Self = Self::by_queue(10);
+    pub(crate) const D1: Self = Self::by_queue(1);
+    pub(crate) const D30: Self = Self::by_queue(30);
+    pub(crate) const GDSF: Self = Self::by_queue(0);
+    /// All are ranked, mostly by when they were last used.
+    pub(crate) const RECENT: Self = Self {
+        small_percent: 0,
+        uses_max: 2,
+    };
+
+    const fn by_queue(small_percent: u64) -> Self {
+        Self {
+            small_percent,
+            uses_max: ALL_USES,
+        }
+    }
 
     fn ranks_all(self) -> bool {
         self.small_percent == 0
@@ -85,7 +110,10 @@ pub(crate) struct Parts {
     level: i64,
     /// Mean bytes of an entry, by which levels are told.
     mean_bytes: u64,
+    /// What of the last rise of the level was less than it tells.
+    unrisen: i64,
     has_evicted: bool,
+    fills_in_order: bool,
     /// The last victim was one by rank.
     ranks_now: bool,
 }
@@ -103,7 +131,9 @@ impl Parts {
             draw: Draw::new(SAMPLES, seed),
             level: 0,
             mean_bytes: 0,
+            unrisen: 0,
             has_evicted: false,
+            fills_in_order: false,
             ranks_now: false,
         }
     }
@@ -113,6 +143,16 @@ impl Parts {
         self.shape = shape;
         self.draw.forget();
         self.set_window();
+    }
+
+    /// Whether memory has been short.
+    pub(crate) fn has_evicted(&self) -> bool {
+        self.has_evicted
+    }
+
+    /// Whether what comes before memory is short stands in the small queue whatever its share is.
+    pub(crate) fn set_fills_in_order(&mut self, fills_in_order: bool) {
+        self.fills_in_order = fills_in_order;
     }
 
     fn small_target(&self, capacity: u64) -> u64 {
@@ -160,14 +200,15 @@ impl Parts {
             true => 0,
             false => level.wrapping_sub(history.into()) & i64::from(STAMP_MASK),
         };
-        let uses = i64::from((history & USES) >> STAMP_BITS) + 1;
+        let uses = i64::from((history & USES) >> STAMP_BITS);
+        let uses = uses.min(self.shape.uses_max) + 1;
         let mean_bytes = match self.mean_bytes {
             0 => MEAN_UNKNOWN_BYTES,
             mean => mean as i64,
         };
-        let quarters = 4 * FRACTION * uses * mean_bytes / entry.bytes.max(1) as i64;
+        let gain = UNITS * FRACTION * uses * mean_bytes / entry.bytes.max(1) as i64;
         // What would be worth more than stamps can tell apart is not.
-        let gain = quarters.min(i64::from(STAMP_MASK / 2) * FRACTION);
+        let gain = gain.min(i64::from(STAMP_MASK / 2) * FRACTION);
         (level - age) * FRACTION + gain
     }
 
@@ -177,6 +218,12 @@ impl Parts {
         self.draw = draw;
         let (worth, entry) = lowest?;
         self.level = self.level.max(worth);
+        if self.shape.uses_max < ALL_USES {
+            let len = entries.len().max(1) as i64;
+            self.unrisen += UNITS * FRACTION;
+            self.level += self.unrisen / len;
+            self.unrisen %= len;
+        }
         self.level_stamp = (self.level / FRACTION) as u32 & STAMP_MASK;
         Some(Choice::Victim(entry.identity))
     }
@@ -216,7 +263,8 @@ impl Policy for Parts {
     fn inserted(&mut self, identity: Identity, bytes: u64) -> AccessClock {
         // Until memory is short for the first time, the main part takes what the small queue has no room for.
         let is_full = self.small.bytes() >= self.small_target(self.capacity);
-        let passes = self.shape.ranks_all() || !self.has_evicted && is_full;
+        let passes_full = is_full && !self.has_evicted && !self.fills_in_order;
+        let passes = self.shape.ranks_all() || passes_full;
         if passes || self.ghost.take(identity, bytes) {
             return self.in_main(0);
         }

@@ -175,6 +175,23 @@ fn adaptive_misses_less_than_lru_and_no_more_than_the_best_queue() {
     assert!(sums["adaptive"] < sums["sieve"], "{sums:?}");
 }
 
+/// Keys are asked for so many times each until memory is full; then others come, and come back.
+fn misses_of_what_comes_after(asked: usize) -> u64 {
+    let one = |key| Request { key, bytes: 1 };
+    let before = (0..1000).flat_map(|key| std::iter::repeat_n(one(key), asked));
+    let after = (1000..1500).chain(1000..1500).map(one);
+    let trace: Vec<Request> = before.chain(after).collect();
+    run(PolicyName::Adaptive, 1, 1000, &trace).misses - 1000
+}
+
+#[test]
+fn what_comes_stays_if_keys_were_asked_for_often_before_memory_was_short() {
+    assert_eq!(misses_of_what_comes_after(5), 500);
+    // What was asked for twice has shown no more than what comes once.
+    let misses = misses_of_what_comes_after(2);
+    assert!((800..=1000).contains(&misses), "{misses}");
+}
+
 #[test]
 fn adaptive_misses_fewer_where_sizes_differ() {
     let zipf = traces::zipf(REQUESTS, KEYS, 9);

@@ -134,10 +134,11 @@ impl Memory {
         match entry {
             Entry::Item(item) => self.set_access(item, access),
             Entry::Short(short) => {
-                let head = Head::of_bytes(short.read(&self.heap).head);
+                let bytes = short.head_mut(&mut self.heap);
+                let head = Head::of_bytes(*bytes);
                 let touched = head.with_access(access);
                 if touched != head {
-                    touched.write(short.head_mut(&mut self.heap));
+                    touched.write(bytes);
                 }
             }
         }

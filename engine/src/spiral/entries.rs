@@ -194,8 +194,9 @@ impl Short {
 
     /// Its head, to change.
     #[inline(always)]
-    pub(crate) fn head_mut<'a>(&self, heap: &'a mut Heap) -> &'a mut [u8] {
-        &mut self.value_mut(heap)[..HEAD_BYTES]
+    pub(crate) fn head_mut<'a>(&self, heap: &'a mut Heap) -> &'a mut [u8; HEAD_BYTES] {
+        let head = self.value_mut(heap).first_chunk_mut();
+        head.expect("a short string begins with its head")
     }
 
     /// Its value, to be written over in place.

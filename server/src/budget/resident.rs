@@ -1,37 +1,55 @@
 //! What of the process is resident and counted by no core: code, stacks, rings, and what the allocator keeps.
 //!
 //! ```text
-//!  resident = counted by the cores + [ there at start | has come since ]
-//!                                      counts in part   counts, with a large limit whole
+//!  resident = counted by the cores + [ pages of files | there at start | has come since ]
+//!                                      count under a large limit         counts, with a large limit whole
 //! ```
-//! It is measured a few times a second, and leased from the pool by nobody in particular. What was there at start is not what a small
-//! `maxmemory` is to be used up by: of what is beyond [`FREE_OF_CHARGE_BYTES`] a sixteenth counts at most, so that from 160 MB on all does.
+//! It is measured a few times a second, and leased from the pool by nobody in particular. Pages of files are code and constants, which the
+//! system drops where memory is short and reads again: like what was there at start they are not what a small `maxmemory` is to be used
+//! up by, however much of the code has run by then. Of what a limit is beyond [`SMALL_LIMIT_BYTES`] both together may take a quarter.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A limit up to this is for what the cores count alone.
 const FREE_OF_CHARGE_BYTES: u64 = 16 << 20;
-/// What was there at start counts up to this part of what the limit is beyond that: a sixteenth.
-const AT_START_SHIFT: u32 = 4;
-/// What has come since, up to this: a half.
+/// What has come since the start counts up to this part of what the limit is beyond that: a half.
 const SINCE_SHIFT: u32 = 1;
+/// Under a limit up to this neither pages of files nor what was there at start count.
+const SMALL_LIMIT_BYTES: u64 = 64 << 20;
+/// They count up to this part of what it is beyond that: a quarter, so that under 128 MB all do.
+const STANDING_SHIFT: u32 = 2;
+/// What is anonymous and touched soon after the start by whoever works counts as if it had been there: stacks, buffers, tables of the runtime.
+const TOUCHED_FIRST_BYTES: u64 = 1 << 20;
 /// Milliseconds between two measurements.
 const PERIOD_MS: u64 = 50;
+
+/// Bytes of the process that are resident.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ResidentBytes {
+    /// Those that lie in no file.
+    pub anonymous: u64,
+    /// Those of files.
+    pub in_files: u64,
+}
 
 /// What is known of the process's resident memory.
 #[derive(Debug, Default)]
 pub struct Resident {
+    /// Anonymous bytes that were there at start, or count as if they had been.
     at_start: AtomicU64,
-    /// Bytes resident that no core counts, as last measured.
-    uncounted: AtomicU64,
+    /// Anonymous bytes that no core counts, as last measured.
+    anonymous: AtomicU64,
+    /// Bytes of files, as last measured.
+    in_files: AtomicU64,
     /// When it is to be measured again, in milliseconds of the monotonic clock.
     next_ms: AtomicU64,
 }
 
 impl Resident {
-    /// The server has started, and so many bytes are resident.
-    pub fn begin(&self, bytes: u64) {
-        self.at_start.store(bytes, Ordering::Relaxed);
+    /// The server has started, and so much is resident.
+    pub fn begin(&self, resident: ResidentBytes) {
+        let at_start = resident.anonymous + TOUCHED_FIRST_BYTES;
+        self.at_start.store(at_start, Ordering::Relaxed);
     }
 
     /// Whether who asks is to measure now: one of all cores is, and not again for a while.
@@ -49,30 +67,34 @@ impl Resident {
                 .is_ok()
     }
 
-    /// So many bytes are resident and counted by no core. What of these counts under a limit.
-    pub fn note(&self, uncounted_bytes: u64, maxmemory_bytes: u64) -> u64 {
-        self.uncounted.store(uncounted_bytes, Ordering::Relaxed);
+    /// So much is resident, of which the cores count so many bytes. What of the rest counts under a limit.
+    pub fn note(&self, resident: ResidentBytes, by_cores_bytes: u64, maxmemory_bytes: u64) -> u64 {
+        let anonymous = resident.anonymous.saturating_sub(by_cores_bytes);
+        self.anonymous.store(anonymous, Ordering::Relaxed);
+        self.in_files.store(resident.in_files, Ordering::Relaxed);
         self.counted_bytes(maxmemory_bytes)
     }
 
     /// What counts under a limit of what is resident and counted by no core, as last measured.
     pub fn counted_bytes(&self, maxmemory_bytes: u64) -> u64 {
-        let uncounted_bytes = self.uncounted_bytes();
-        let beyond = maxmemory_bytes.saturating_sub(FREE_OF_CHARGE_BYTES);
-        let at_start = self.at_start.load(Ordering::Relaxed).min(uncounted_bytes);
-        let since = uncounted_bytes - at_start;
-        at_start.min(beyond >> AT_START_SHIFT) + since.min(beyond >> SINCE_SHIFT)
+        let since = self.since_start_bytes();
+        let standing = self.uncounted_bytes() - since;
+        let for_standing = maxmemory_bytes.saturating_sub(SMALL_LIMIT_BYTES) >> STANDING_SHIFT;
+        let for_since = maxmemory_bytes.saturating_sub(FREE_OF_CHARGE_BYTES) >> SINCE_SHIFT;
+        standing.min(for_standing) + since.min(for_since)
     }
 
-    /// Bytes resident and counted by no core that were not there at start.
+    /// Bytes resident and counted by no core that were not there at start, and lie in no file.
     pub fn since_start_bytes(&self) -> u64 {
         let at_start = self.at_start.load(Ordering::Relaxed);
-        self.uncounted_bytes().saturating_sub(at_start)
+        self.anonymous
+            .load(Ordering::Relaxed)
+            .saturating_sub(at_start)
     }
 
     /// Bytes resident and counted by no core.
     pub fn uncounted_bytes(&self) -> u64 {
-        self.uncounted.load(Ordering::Relaxed)
+        self.anonymous.load(Ordering::Relaxed) + self.in_files.load(Ordering::Relaxed)
     }
 }
 
@@ -82,18 +104,33 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
 
+    fn mib(anonymous: u64, in_files: u64) -> ResidentBytes {
+        ResidentBytes {
+            anonymous: anonymous * MIB,
+            in_files: in_files * MIB,
+        }
+    }
+
     #[test]
     fn a_small_limit_is_not_used_up_by_what_is_there_at_start_and_a_large_one_is_for_all() {
         let resident = Resident::default();
-        resident.begin(9 * MIB);
-        assert_eq!(resident.note(9 * MIB, 0), 0);
-        assert_eq!(resident.note(12 * MIB, 16 * MIB), 0);
-        assert_eq!(resident.counted_bytes(160 * MIB), 12 * MIB);
-        assert_eq!(resident.note(9 * MIB, 64 * MIB), 3 * MIB);
-        assert_eq!(resident.note(12 * MIB, 64 * MIB), 6 * MIB);
-        assert_eq!(resident.note(12 * MIB, 160 * MIB), 12 * MIB);
+        resident.begin(mib(1, 3));
+        assert_eq!(resident.note(mib(42, 3), 40 * MIB, 0), 0);
+        assert_eq!(resident.note(mib(42, 3), 40 * MIB, 64 * MIB), 0);
+        assert_eq!(resident.counted_bytes(256 * MIB), 5 * MIB);
+        // Code that has run by now is none that has come since.
+        assert_eq!(resident.note(mib(42, 8), 40 * MIB, 64 * MIB), 0);
+        assert_eq!(resident.counted_bytes(72 * MIB), 2 * MIB);
+        assert_eq!(resident.counted_bytes(128 * MIB), 10 * MIB);
+        assert_eq!(resident.since_start_bytes(), 0);
+        // What the allocator keeps is.
+        assert_eq!(resident.note(mib(45, 8), 40 * MIB, 64 * MIB), 3 * MIB);
+        assert_eq!(resident.counted_bytes(16 * MIB), 0);
+        assert_eq!(resident.counted_bytes(18 * MIB), MIB);
+        assert_eq!(resident.counted_bytes(128 * MIB), 13 * MIB);
+        assert_eq!(resident.uncounted_bytes(), 13 * MIB);
         // What has gone since the start is not made up for by what has come.
-        assert_eq!(resident.note(5 * MIB, 160 * MIB), 5 * MIB);
+        assert_eq!(resident.note(mib(41, 8), 40 * MIB, 128 * MIB), 9 * MIB);
         assert_eq!(resident.since_start_bytes(), 0);
     }
 

@@ -4,7 +4,7 @@
 use std::sync::atomic::Ordering;
 
 use crate::budget::lending::WHOLE;
-use crate::budget::room_bytes;
+use crate::budget::{ResidentBytes, room_bytes};
 use crate::config::MaxmemoryPolicy;
 use crate::dispatch::limits::OVERDRAFT_SHARE;
 use crate::dispatch::tests::testing::{Client, Random, Server, key_on, seeds};
@@ -241,7 +241,10 @@ fn what_was_leased_under_a_large_limit_does_not_fill_a_small_one() {
     let mut server = under("allkeys-lru", 1);
     let client = server.connect(0);
     ask(&mut server, client, "CONFIG SET maxmemory 200mb");
-    server.cores[0].note_resident(100 << 20);
+    server.cores[0].note_resident(ResidentBytes {
+        anonymous: 100 << 20,
+        in_files: 0,
+    });
     ask(&mut server, client, "CONFIG SET maxmemory 2mb");
     assert_eq!(server.send_alone(client, &set("k", 100)), "+OK\r\n");
 }

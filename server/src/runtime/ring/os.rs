@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
+use crate::budget::ResidentBytes;
+
 fn check(rc: libc::c_int) -> io::Result<libc::c_int> {
     if rc < 0 {
         Err(io::Error::last_os_error())
@@ -72,15 +74,24 @@ pub(in crate::runtime) fn bound_kept_memory() {
     }
 }
 
-/// Bytes of the process that are resident; zero where the system does not tell.
+/// Bytes of the process that are resident; none where the system does not tell.
 #[cold]
-pub(in crate::runtime) fn resident_bytes() -> u64 {
+pub(in crate::runtime) fn resident_bytes() -> ResidentBytes {
     // SAFETY: it reads a constant of the system.
     let page_bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages = text.split_whitespace().nth(1);
-    let pages: u64 = pages.and_then(|pages| pages.parse().ok()).unwrap_or(0);
-    pages * u64::try_from(page_bytes).unwrap_or(0)
+    let page_bytes = u64::try_from(page_bytes).unwrap_or(0);
+    // The second number counts all, the third those of files and what is shared.
+    let mut numbers = text.split_whitespace().skip(1);
+    let mut next_bytes = || {
+        let pages = numbers.next().and_then(|pages| pages.parse().ok());
+        pages.unwrap_or(0) * page_bytes
+    };
+    let (all, in_files) = (next_bytes(), next_bytes());
+    ResidentBytes {
+        anonymous: all.saturating_sub(in_files),
+        in_files,
+    }
 }
 
 /// A limit of the process.

@@ -14,6 +14,7 @@
 
 use std::sync::atomic::Ordering;
 
+use crate::budget::ResidentBytes;
 use crate::dispatch::core::Core;
 use crate::dispatch::core::memory::clients::look_at_clients;
 use crate::dispatch::limits::{
@@ -170,16 +171,15 @@ impl Core {
         self.budget.is_limited() && self.state.shared.resident.is_to_measure(now_ms)
     }
 
-    /// So many bytes of the process are resident: what of these no core counts is leased by nobody in particular.
-    pub fn note_resident(&mut self, bytes: u64) {
+    /// So much of the process is resident: what of it no core counts is leased by nobody in particular.
+    pub fn note_resident(&mut self, resident: ResidentBytes) {
         let shared = &self.state.shared;
         let held = (0..shared.cores()).map(|core| {
             let gauges = shared.gauges(CoreId(core));
             gauges.held_bytes.load(Ordering::Relaxed) + gauges.mail_bytes.load(Ordering::Relaxed)
         });
-        let uncounted = bytes.saturating_sub(held.sum());
         let limit = self.state.config.maxmemory_bytes;
-        let counts = shared.resident.note(uncounted, limit);
+        let counts = shared.resident.note(resident, held.sum(), limit);
         shared.memory.set_uncounted(counts);
         let is_overdrawn = shared.memory.free_bytes() < 0;
         if is_overdrawn && shared.resident.since_start_bytes() > self.budget.overdraft_max() {
