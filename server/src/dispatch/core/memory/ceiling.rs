@@ -116,11 +116,10 @@ impl Core {
         (self.state.config.maxmemory_bytes / OVERDRAFT_SHARE).max(OVERDRAFT_MIN_BYTES)
     }
 
-    /// Gives some of what is idle back; whether there was any to give, or something to do for it.
+    /// Gives some of what is idle back. Whether there may be more to give, or something to do for it.
     pub(super) fn tighten(&mut self) -> bool {
-        let before = self.leasable_bytes();
         self.buffers.clear();
-        self.state.shard.tend_short(TEND_BUDGET) || self.leasable_bytes() < before
+        self.state.shard.tend_short(TEND_BUDGET)
     }
 
     /// A bounded step of the shard's house-keeping: a longer one while what it owes the system is what exceeds the limit. Whether more is left.
