@@ -11,8 +11,8 @@ pub(in crate::dispatch) struct Making {
     gets_on: bool,
     /// Others were asked in this turn.
     have_been_asked: bool,
-    /// Since when somebody has waited without anybody's finding room, in milliseconds of the monotonic clock.
-    waits_since_ms: Option<u64>,
+    /// When somebody was first to wait and when last, since anybody found room, in milliseconds of the monotonic clock.
+    waits_ms: Option<(u64, u64)>,
 }
 
 impl Making {
@@ -50,12 +50,16 @@ impl Making {
 
     /// Somebody has found room.
     pub(in crate::dispatch) fn note_found(&mut self) {
-        self.waits_since_ms = None;
+        self.waits_ms = None;
     }
 
     /// Somebody is to wait for room. Whether he may: there has been none for some time otherwise.
     pub(in crate::dispatch) fn may_wait(&mut self, now_ms: u64) -> bool {
-        let since_ms = *self.waits_since_ms.get_or_insert(now_ms);
+        let recent = self
+            .waits_ms
+            .filter(|(_, last_ms)| now_ms <= last_ms + ROOM_PATIENCE_MS);
+        let since_ms = recent.map_or(now_ms, |(since_ms, _)| since_ms);
+        self.waits_ms = Some((since_ms, now_ms));
         now_ms < since_ms + ROOM_PATIENCE_MS
     }
 }
@@ -83,5 +87,7 @@ mod tests {
         assert!(!making.may_wait(5 + ROOM_PATIENCE_MS));
         making.note_found();
         assert!(making.may_wait(5 + ROOM_PATIENCE_MS));
+        // What was long ago is no matter.
+        assert!(making.may_wait(5 + 3 * ROOM_PATIENCE_MS));
     }
 }
