@@ -16,7 +16,7 @@ const AT_START_SHIFT: u32 = 4;
 /// What has come since, up to this: a half.
 const SINCE_SHIFT: u32 = 1;
 /// Milliseconds between two measurements.
-const PERIOD_MS: u64 = 50;
+const PERIOD_MS: u64 = 20;
 
 /// What is known of the process's resident memory.
 #[derive(Debug, Default)]

@@ -177,7 +177,7 @@ impl Core {
         let uncounted = bytes.saturating_sub(held.sum());
         let limit = self.state.config.maxmemory_bytes;
         let counts = shared.resident.note(uncounted, limit);
-        shared.memory.set_uncounted(counts);
+        shared.memory.note_uncounted(counts);
         let is_overdrawn = shared.memory.free_bytes() < 0;
         if is_overdrawn && shared.resident.since_start_bytes() > self.budget.overdraft_max() {
             let now_ms = self.state.clock.monotonic_ms();

@@ -113,8 +113,11 @@ impl Core {
         let evictable = self.evictable_bytes();
         gauges.evictable_bytes.store(evictable, Ordering::Relaxed);
         let is_overdrawn = self.state.shared.memory.free_bytes() < 0;
-        if !is_overdrawn && !self.state.shard.evicts() {
-            return false;
+        if !is_overdrawn {
+            self.making.note_found();
+            if !self.state.shard.evicts() {
+                return false;
+            }
         }
         let sequence = self.state.shard.journal().sequence();
         let leased = self.budget.leased();

@@ -89,6 +89,7 @@ impl Core {
                 true
             };
         if has_room {
+            self.making.note_found();
             self.note_exceeded(false);
         }
         self.set_gate(gate::MAXMEMORY, !has_room);
