@@ -64,12 +64,6 @@ impl Resident {
         at_start.min(beyond >> AT_START_SHIFT) + since.min(beyond >> SINCE_SHIFT)
     }
 
-    /// Bytes resident and counted by no core that were not there at start.
-    pub fn since_start_bytes(&self) -> u64 {
-        let at_start = self.at_start.load(Ordering::Relaxed);
-        self.uncounted_bytes().saturating_sub(at_start)
-    }
-
     /// Bytes resident and counted by no core.
     pub fn uncounted_bytes(&self) -> u64 {
         self.uncounted.load(Ordering::Relaxed)
@@ -94,7 +88,6 @@ mod tests {
         assert_eq!(resident.note(12 * MIB, 160 * MIB), 12 * MIB);
         // What has gone since the start is not made up for by what has come.
         assert_eq!(resident.note(5 * MIB, 160 * MIB), 5 * MIB);
-        assert_eq!(resident.since_start_bytes(), 0);
     }
 
     #[test]

@@ -188,7 +188,7 @@ impl Core {
         self.state.shard.evictable_bytes().saturating_sub(guarded)
     }
 
-    /// The same of another core, as of its last turn.
+    /// The same of any core, as of its last turn.
     pub(super) fn evictable_on(&self, core: CoreId) -> u64 {
         let gauges = self.state.shared.gauges(core);
         gauges.evictable_bytes.load(Ordering::Relaxed)
