@@ -42,14 +42,15 @@ impl Core {
         let mut has_more = None;
         let room = loop {
             let standing = self.standing();
-            let before = std::mem::replace(&mut leased, self.budget.leased());
+            let leased_before = std::mem::replace(&mut leased, self.budget.leased());
             if let Some(has_more) = has_more.take() {
-                in_vain = match (leased < before, has_more) {
+                let has_less = leased < leased_before;
+                in_vain = match (has_less, has_more) {
                     (true, _) => 0,
                     (false, true) => in_vain + 1,
                     (false, false) => TIGHTENED_AT_ONCE,
                 };
-                self.making.note(leased < before);
+                self.making.note(has_less);
             }
             if standing.suffices(need, at_once) {
                 break Room::There;
