@@ -17,8 +17,8 @@ use super::waiting::Room;
 use crate::command::CoreCall;
 use crate::dispatch::core::Core;
 use crate::dispatch::limits::{
-    EVICTED_AT_END, EVICTED_BETWEEN_BYTES, GUARDED_BESIDES, IDLE_ELSEWHERE_BYTES, TEND_BUDGET,
-    TIGHTENED_AT_ONCE, TIGHTENED_STEPS,
+    EVICTED_AT_END, EVICTED_BETWEEN_BYTES, GUARDED_BESIDES, IDLE_ELSEWHERE_BYTES,
+    ROOM_STEPS_PER_TURN, TEND_BUDGET, TIGHTENED_AT_ONCE, TIGHTENED_STEPS,
 };
 
 impl Core {
@@ -145,7 +145,7 @@ impl Core {
             return true;
         }
         let most = match standing.overdrawn() > self.overdraft_at_most() {
-            true => self.making.steps_left().max(EVICTED_AT_END),
+            true => ROOM_STEPS_PER_TURN,
             false => EVICTED_AT_END,
         };
         self.make_room(0, most) == Room::There

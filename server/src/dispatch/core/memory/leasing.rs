@@ -164,7 +164,11 @@ impl Core {
             }
             _ => {}
         }
-        self.room_for_weighed()
+        match self.room_for_weighed() {
+            // What it holds others wait for; there was room when it began to.
+            Room::Later if session.granted_lock.is_some() => Room::There,
+            room => room,
+        }
     }
 
     /// Whether a request of another core that cannot wait is refused for want of memory, or for a quota; if so, it is answered.

@@ -52,8 +52,14 @@ impl Core {
     }
 
     fn find_room(&mut self) -> Room {
-        if !self.is_overdrawn() || self.is_mended_by_freeing() || self.is_eviction_put_off() {
+        if !self.is_overdrawn() || self.is_mended_by_freeing() {
             return Room::There;
+        }
+        if self.is_eviction_put_off() {
+            return match self.overdrawn_bytes() <= self.overdraft_at_most() {
+                true => Room::There,
+                false => Room::Later,
+            };
         }
         match self.make_room(0, self.making.steps_left()) {
             Room::Nowhere => self.others_make_room(),
@@ -97,7 +103,7 @@ impl Core {
         !self.is_overdrawn()
     }
 
-    /// Whether entries would go, but for who has the whole shard, slots that move, or a pause: as in Redis, nobody is refused for that.
+    /// Whether entries would go, but for who has the whole shard, slots that move, or a pause.
     fn is_eviction_put_off(&self) -> bool {
         self.state.shard.has_evictable() && !self.may_evict()
     }
