@@ -49,7 +49,7 @@ fn no_write_is_refused_while_entries_may_go_though_readers_are_owed_much() {
         let mut random = Random(u64::from(cores));
         let of = |number: usize| number % usize::from(cores);
         let writers: Vec<Client> = (0..2).map(|number| server.connect(of(number))).collect();
-        let readers: Vec<Client> = (0..16).map(|number| server.connect(of(number))).collect();
+        let readers: Vec<Client> = (0..24).map(|number| server.connect(of(number))).collect();
         let (mut most_owed, mut most_overdrawn) = (0, 0);
         for round in 0..600 {
             // Many small entries in some rounds, few large ones in others.
@@ -109,7 +109,7 @@ fn no_write_is_refused_while_entries_may_go_though_readers_are_owed_much() {
             .map(|core| core.state().stats.evicted_clients)
             .sum();
         assert_eq!(evicted_clients, 0, "{cores} cores");
-        assert!(most_owed > LIMIT / 4, "{most_owed} owed on {cores} cores");
+        assert!(most_owed > LIMIT / 6, "{most_owed} owed on {cores} cores");
         // As much as may be overdrawn while others make room, and what a command brings before it is weighed.
         assert!(
             most_overdrawn < LIMIT as u64 / 50,
