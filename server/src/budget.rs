@@ -33,6 +33,8 @@ pub const ROOM_SHARE: u64 = 64;
 const ROOM_MIN_BYTES: u64 = 64 << 10;
 /// What the cores hold may exceed the limit by this part of it, while as much is idle among what they hold.
 const OVERDRAFT_SHARE: u64 = 256;
+/// Of what is leased for what no core counts, the part by which it falls at most from one measurement to the next: half in a second.
+const UNCOUNTED_FALLS_BY: u64 = 64;
 /// Idle bytes of all cores that do not count under a small limit.
 const IDLE_UNCOUNTED_BYTES: u64 = 2 << 20;
 /// Of what does not count, the part of the limit that is taken off.
@@ -93,7 +95,14 @@ impl Pool {
         self.free.load(Ordering::Relaxed)
     }
 
-    /// So many bytes are used that no core counts.
+    /// So many bytes were found that no core counts. What is leased for them falls slowly: what the allocator gives back comes again, sooner than it
+    /// could be found.
+    pub fn note_uncounted(&self, bytes: u64) {
+        let before = self.uncounted.load(Ordering::Relaxed);
+        self.set_uncounted(bytes.max(before - before / UNCOUNTED_FALLS_BY));
+    }
+
+    /// So many bytes are leased for what no core counts.
     pub fn set_uncounted(&self, bytes: u64) {
         let before = self.uncounted.swap(bytes, Ordering::Relaxed);
         let by = before.cast_signed() - bytes.cast_signed();
@@ -266,6 +275,21 @@ mod tests {
         assert_eq!(lease.make_room(&pool, 5000, 1, 100), 0);
         assert_eq!(lease.trim(&pool, 0, 100), 50);
         assert_eq!(pool.free_bytes(), 950);
+    }
+
+    #[test]
+    fn what_is_leased_for_what_nobody_counts_rises_at_once_and_falls_slowly() {
+        let pool = Pool::new(1000);
+        pool.note_uncounted(640);
+        assert_eq!(pool.free_bytes(), 360);
+        pool.note_uncounted(100);
+        assert_eq!(pool.free_bytes(), 370);
+        for _ in 0..500 {
+            pool.note_uncounted(100);
+        }
+        assert_eq!(pool.free_bytes(), 900);
+        pool.set_uncounted(0);
+        assert_eq!(pool.free_bytes(), 1000);
     }
 
     #[test]

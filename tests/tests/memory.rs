@@ -224,3 +224,46 @@ fn resident_memory_keeps_to_the_limit_while_sizes_shift_and_purge_gives_it_back(
         }
     }
 }
+
+/// Clients that ask for what [`write_much`] has written, over and over, and read none of it, until told to end.
+fn ask_and_read_nothing(server: &Server, clients: usize, asks: usize) -> Vec<Client> {
+    let mut connected = Vec::new();
+    for number in 0..clients {
+        let mut client = server.connect().unwrap();
+        let mut commands = Vec::new();
+        for at in 0..asks {
+            let key = (number * asks + at) % 2000 + 1;
+            commands.extend(format!("GET 60000:{key}\r\nHGETALL h{}\r\n", key / 8).bytes());
+        }
+        client.send_raw(&commands).unwrap();
+        connected.push(client);
+    }
+    connected
+}
+
+#[test]
+fn no_write_is_refused_and_resident_memory_keeps_to_the_limit_while_clients_read_nothing() {
+    const LIMIT: u64 = 64 << 20;
+    for cores in [1, 2] {
+        let options = Options::larder(cores, IoBackend::under_test()[0])
+            .directive("maxmemory", &LIMIT.to_string())
+            .directive("maxmemory-policy", "allkeys-adaptive");
+        let server = Server::start(&options).unwrap();
+        let at_start = server.resident_bytes().unwrap();
+        let (mut most, mut readers) = (0, Vec::new());
+        for lens in [16_000..60_000, 10..200, 16_000..60_000, 200..4000] {
+            // No write is refused here.
+            most = most.max(write_much(&server, lens, LIMIT as usize / 2));
+            readers.extend(ask_and_read_nothing(&server, 20, 40));
+        }
+        let label = server.label();
+        let mut client = server.connect().unwrap();
+        let owed = info(&mut client, "memory")["mem_clients_normal"].clone();
+        let owed: u64 = owed.parse().unwrap();
+        assert!(owed > LIMIT / 8, "{label}: {owed} bytes owed");
+        let evicted = info(&mut client, "stats")["evicted_clients"].clone();
+        assert_eq!(evicted, "0", "{label}: {owed} bytes owed");
+        let bound = at_start + LIMIT / 100 * 102;
+        assert!(most <= bound, "{label}: {most} bytes of {bound}");
+    }
+}

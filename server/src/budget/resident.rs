@@ -21,7 +21,7 @@ const STANDING_SHIFT: u32 = 2;
 /// What is anonymous and touched soon after the start by whoever works counts as if it had been there: stacks, buffers, tables of the runtime.
 const TOUCHED_FIRST_BYTES: u64 = 1 << 20;
 /// Milliseconds between two measurements.
-const PERIOD_MS: u64 = 50;
+const PERIOD_MS: u64 = 20;
 
 /// Bytes of the process that are resident.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

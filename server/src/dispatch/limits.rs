@@ -120,10 +120,29 @@ pub const LUA_GARBAGE_BYTES: usize = 256 * 1024;
 /// enough to give back the longest argument there can be.
 pub const FREEING_STEPS_MAX: usize = 1024;
 
-/// Steps of eviction at most before a run of commands, or a command weighed by itself: a step takes some hundred nanoseconds.
+/// Steps of making room in a turn of a core, evictions one each: a step takes some hundred nanoseconds, so that others wait for less
+/// than a millisecond.
+pub const ROOM_STEPS_PER_TURN: u32 = 1024;
+
+/// What so many steps are that give idle memory back, of [`TEND_BUDGET`] units of house-keeping: some 50 µs.
+pub const TIGHTENED_STEPS: u32 = 64;
+
+/// How long what needs room waits while it is being made, without anybody's finding any, before it is refused.
+pub const ROOM_PATIENCE_MS: u64 = 1000;
+
+/// Memory is tight if less is free than so many times what all may hold too much while as much is idle.
+pub const TIGHT_OVERDRAFTS: u64 = 4;
+
+/// What a session may be owed more in a turn in which memory is tight: as much as all may hold too much while as much is idle, but so much at least.
+pub const PART_MIN_BYTES: usize = 64 << 10;
+
+/// Bytes of a batch for another core beyond which it gets no answers this turn, while all hold too much and entries are evicted for it.
+pub const ANSWERS_SHORT_BYTES: usize = 64 << 10;
+
+/// Steps of eviction at most before a command on keys with a quota.
 pub const EVICTED_AT_ONCE: u32 = 4096;
 
-/// The same at the end of a turn.
+/// Steps of eviction at the end of a turn, while no more than a part is too much that writes may go on with.
 pub const EVICTED_AT_END: u32 = 256;
 
 /// Draws of some entries of a quota, one after another, that find none which may go, before it is taken that there is none.
@@ -145,12 +164,8 @@ pub const IDLE_ELSEWHERE_BYTES: u64 = 512 << 10;
 /// A client that is owed less is not closed for that.
 pub const OWED_MIN_BYTES: usize = 16 << 10;
 
-/// Steps of house-keeping, of [`TEND_BUDGET`] each, by which a core gives idle memory back before a run of commands, or at the end of a turn in
-/// which the pool is overdrawn: some 50 µs each.
+/// Slices of giving idle memory back ([`TIGHTENED_STEPS`]) of which none gives anything back, before entries go for what has only to be given back.
 pub const TIGHTENED_AT_ONCE: u32 = 8;
-
-/// The same while each gives something back, before entries go, or a write is refused, for what has only to be given back.
-pub const TIGHTENED_AT_MOST: u32 = 128;
 
 /// Bytes that a core beyond its budget gives others at once, at least.
 pub const LENT_AT_ONCE_BYTES: u64 = 16 << 10;

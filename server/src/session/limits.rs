@@ -182,19 +182,28 @@ impl Session {
         if self.waits() || self.is_held_back() || self.allowance.turn == turn {
             return false;
         }
-        let ready = self.output.ready_bytes();
-        let ready_bytes = (ready + TURN_BYTES).max(TURNS_FROM_BYTES);
-        let ready_bytes = ready_bytes.min(self.high_water.ready_bytes);
+        let ready_bytes = self.most_ready_after_turn();
         self.allowance = Allowance { ready_bytes, turn };
         true
+    }
+
+    fn most_ready_after_turn(&self) -> usize {
+        let ready_bytes = (self.output.ready_bytes() + TURN_BYTES).max(TURNS_FROM_BYTES);
+        ready_bytes.min(self.high_water.ready_bytes)
     }
 
     /// All clients together hold more than they may: it gets little in this turn.
     #[cold]
     pub fn gets_little(&mut self, turn: u64) {
+        self.gets_at_most(turn, TURN_BYTES_SHORT);
+    }
+
+    /// It may add so many bytes in this turn to what it has ready.
+    #[cold]
+    pub fn gets_at_most(&mut self, turn: u64, bytes: usize) {
         if self.allowance.turn != turn {
-            let ready_bytes = self.output.ready_bytes() + TURN_BYTES_SHORT;
-            let ready_bytes = ready_bytes.min(self.high_water.ready_bytes);
+            let ready_bytes = self.output.ready_bytes() + bytes;
+            let ready_bytes = ready_bytes.min(self.most_ready_after_turn());
             self.allowance = Allowance { ready_bytes, turn };
         }
     }

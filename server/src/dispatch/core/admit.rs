@@ -3,6 +3,7 @@
 use crate::command::{Args, Command, Flags, Run, TransactionStep};
 use crate::dispatch::core::Core;
 use crate::dispatch::core::input::Target;
+use crate::dispatch::core::memory::waiting::Room;
 use crate::dispatch::core::notify::publish::must_come_behind;
 use crate::dispatch::core::run::is_by_node;
 use crate::dispatch::exec::is_queued;
@@ -183,10 +184,15 @@ impl Core {
             }
             _ => self.flags_of(spec, args),
         };
-        if gates & gate::MAXMEMORY != 0
-            && self.is_refused_for_memory(session, args, command, target, flags)
-        {
-            return Admission::Refuse(errors::OUT_OF_MEMORY);
+        if gates & gate::MAXMEMORY != 0 {
+            match self.room_for_command(session, args, command, target, flags) {
+                Room::There => {}
+                Room::Later => {
+                    self.wait_for_room(session);
+                    return Admission::Wait;
+                }
+                Room::Nowhere => return Admission::Refuse(errors::OUT_OF_MEMORY),
+            }
         }
         if gates & gate::SUBSCRIBER != 0
             && session.protocol == Protocol::Resp2

@@ -6,6 +6,7 @@ use larder_engine::KeyAhead;
 
 use crate::command::{Args, Command, CoreCall, Handed, Run};
 use crate::dispatch::core::Core;
+use crate::dispatch::core::memory::waiting::Room;
 use crate::dispatch::core::run::{is_timed_apart, nanos_since};
 use crate::dispatch::core::uncounted::command_of;
 use crate::dispatch::limits::RUN_COMMANDS;
@@ -155,12 +156,18 @@ impl Core {
 
     #[inline(never)]
     fn run_whole_backlog(&mut self) {
+        let mut stopped = Vec::new();
         for _ in 0..self.backlog.len() {
             let Some(Unrun { from, batch, first }) = self.backlog.next() else {
                 return;
             };
-            let first = self.run_requests(from, &batch, first);
+            // What waits is overtaken by nothing that came later.
+            let first = match stopped.contains(&from) {
+                true => first,
+                false => self.run_requests(from, &batch, first),
+            };
             if first < batch.requests().len() {
+                stopped.push(from);
                 self.backlog.put_back(Unrun { from, batch, first });
             } else {
                 self.budget.note_ran(from, batch.request_bytes());
@@ -213,22 +220,26 @@ impl Core {
         for run in batch.requests()[first..until].chunks(RUN_COMMANDS) {
             let run_bytes = batch.run_bytes(done, run.len());
             self.lease_for_run(run_bytes);
+            let at_most = self.answers_at_most();
             self.bring_near(batch, run);
             if let Some(at) = self.state.observed.hot_keys.pass(run.len()) {
                 self.sample_request(batch, &run[at]);
             }
             for request in run {
-                if self.outboxes.for_core(from).is_full() || self.has_no_room_for_notes() {
+                let is_full = self.outboxes.for_core(from).holds_more_than(at_most);
+                if is_full || self.has_no_room_for_notes() {
                     return done;
                 }
-                done += 1;
                 if request.head.locks.is_none() && self.waits_its_turn(from, batch, request) {
+                    done += 1;
                     continue;
                 }
-                if self.refuses_request(from, batch, request, run_bytes) {
-                    continue;
+                match self.room_for_request(from, batch, request, run_bytes) {
+                    Room::There => self.run_request(from, batch, request),
+                    Room::Later => return done,
+                    Room::Nowhere => {}
                 }
-                self.run_request(from, batch, request);
+                done += 1;
             }
             self.expire_what_is_paid(None);
         }

@@ -199,6 +199,9 @@ impl Core {
         if self.client_memory.are_short() {
             session.gets_little(self.turn);
         }
+        if self.waits_to_be_owed(session) {
+            return 0;
+        }
         let mut scratch = std::mem::take(&mut self.scratch);
         let mut used = 0;
         loop {

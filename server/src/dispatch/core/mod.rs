@@ -66,6 +66,7 @@ use crate::dispatch::mail::lines::{Lines, NoLines};
 use crate::dispatch::mail::outboxes::Outboxes;
 use crate::dispatch::memory::budget::Budget;
 use crate::dispatch::memory::clients::ClientMemory;
+use crate::dispatch::memory::making::Making;
 use crate::dispatch::memory::pool::BufferPool;
 use crate::dispatch::memory::quotas::CoreQuotas;
 use crate::dispatch::notify::telling::Tellings;
@@ -133,6 +134,7 @@ pub struct Core {
     turn: u64,
     client_memory: ClientMemory,
     budget: Budget,
+    making: Making,
     quotas: CoreQuotas,
 }
 
@@ -222,6 +224,7 @@ impl Core {
             turn: 0,
             client_memory: ClientMemory::default(),
             budget: Budget::new(cores, limit_at_start),
+            making: Making::default(),
             quotas: CoreQuotas::default(),
         };
         core.state.random = Random::new(core.state.shared.hasher.hash(&id.0.to_le_bytes()));

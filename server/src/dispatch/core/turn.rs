@@ -15,6 +15,7 @@ impl Core {
     pub fn begin_turn(&mut self, clock: Clock) {
         self.state.timing.begin(clock.read_at);
         self.turn += 1;
+        self.making.begin_turn();
         self.follow_clock(clock);
         if self.run_queue.has_put_off() {
             self.begin_parts_of_turn();

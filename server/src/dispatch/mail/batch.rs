@@ -740,7 +740,13 @@ impl Batch {
     /// Whether the batch holds as much as one should.
     #[inline]
     pub(in crate::dispatch) fn is_full(&self) -> bool {
-        self.bytes.len() + self.moved_bytes + self.copied_bytes > BATCH_HIGH_WATER_BYTES
+        self.holds_more_than(BATCH_HIGH_WATER_BYTES)
+    }
+
+    /// Whether it holds more than so many bytes, however they are held.
+    #[inline]
+    pub(in crate::dispatch) fn holds_more_than(&self, bytes: usize) -> bool {
+        self.bytes.len() + self.moved_bytes + self.copied_bytes > bytes
     }
 }
 

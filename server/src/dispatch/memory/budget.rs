@@ -3,7 +3,8 @@
 
 use crate::budget::{self, Lease, Pool};
 use crate::dispatch::limits::{
-    ACKNOWLEDGED_BYTES, LUA_GARBAGE_BYTES, REQUESTS_UNDER_WAY_MAX_BYTES, TOLD_AFTER_ENTRIES,
+    ACKNOWLEDGED_BYTES, LUA_GARBAGE_BYTES, REQUESTS_UNDER_WAY_MAX_BYTES, TIGHT_OVERDRAFTS,
+    TOLD_AFTER_ENTRIES,
 };
 use crate::routing::CoreId;
 
@@ -15,6 +16,8 @@ pub(in crate::dispatch) struct Budget {
     room: u64,
     /// Most room to hold.
     room_max: u64,
+    /// With fewer bytes free memory is tight.
+    tight_below: i64,
     /// Sessions have run since the last period.
     sessions_changed: bool,
     /// Batches in hand, requests that wait, and what transactions and gathered replies keep.
@@ -52,6 +55,7 @@ impl Budget {
             lease: Lease::default(),
             room: 0,
             room_max: 0,
+            tight_below: 0,
             sessions_changed: false,
             kept: 0,
             under_way: vec![0; cores],
@@ -145,6 +149,7 @@ impl Budget {
         self.room_max = budget::room_bytes(maxmemory_bytes, cores);
         self.is_limited = maxmemory_bytes > 0;
         self.overdraft_max = budget::overdraft_bytes(maxmemory_bytes);
+        self.tight_below = (self.overdraft_max * TIGHT_OVERDRAFTS).cast_signed();
         self.idle_uncounted = budget::idle_uncounted_bytes(maxmemory_bytes, cores);
         self.followed = 0;
         std::mem::replace(&mut self.limit_bytes, maxmemory_bytes)
@@ -169,6 +174,12 @@ impl Budget {
     #[inline]
     pub(in crate::dispatch) fn overdraft_max(&self) -> u64 {
         self.overdraft_max
+    }
+
+    /// With fewer bytes free than these, what clients are owed in a turn is bounded.
+    #[inline]
+    pub(in crate::dispatch) fn tight_below(&self) -> i64 {
+        self.tight_below
     }
 
     /// Most room to hold ahead.
@@ -228,6 +239,11 @@ impl Budget {
         } else {
             self.lease.trim(pool, used, self.room_max)
         };
+    }
+
+    /// Leases what is used, beside the room that is left.
+    pub(in crate::dispatch) fn lease_used(&mut self, pool: &Pool, used: u64) {
+        self.lease.fit(pool, used + self.room);
     }
 
     /// Leases exactly what is used.

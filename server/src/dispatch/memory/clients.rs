@@ -15,6 +15,8 @@ pub(in crate::dispatch) struct ClientMemory {
     gives_back: bool,
     /// From when on it may be again, in milliseconds of the monotonic clock.
     gives_back_from_ms: u64,
+    /// The least that was resident and counted by nobody while memory was short, since then.
+    least_uncounted: u64,
 }
 
 impl Default for ClientMemory {
@@ -25,6 +27,7 @@ impl Default for ClientMemory {
             asked_ms: 0,
             gives_back: false,
             gives_back_from_ms: 0,
+            least_uncounted: u64::MAX,
         }
     }
 }
@@ -85,9 +88,12 @@ impl ClientMemory {
         self.gives_back |= freed_bytes >= FREED_BYTES && now_ms >= self.gives_back_from_ms;
     }
 
-    /// Memory is short, and the allocator keeps much.
-    pub(in crate::dispatch) fn note_short(&mut self, now_ms: u64) {
-        self.gives_back |= now_ms >= self.gives_back_from_ms;
+    /// Memory is short, and so many bytes are resident that no core counts: if they have grown by more than `growth` since the allocator
+    /// last gave back, it keeps some of them.
+    pub(in crate::dispatch) fn note_short(&mut self, uncounted: u64, growth: u64, now_ms: u64) {
+        self.least_uncounted = uncounted.min(self.least_uncounted);
+        let has_grown = uncounted > self.least_uncounted + growth;
+        self.gives_back |= has_grown && now_ms >= self.gives_back_from_ms;
     }
 
     /// Whether memory is to be given back to the system now. If so, not again before a period has passed.
@@ -98,6 +104,26 @@ impl ClientMemory {
         }
         self.gives_back = false;
         self.gives_back_from_ms = now_ms() + GIVE_BACK_PERIOD_MS;
+        self.least_uncounted = u64::MAX;
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_allocator_gives_back_when_what_nobody_counts_has_grown_since_it_last_did() {
+        let mut memory = ClientMemory::default();
+        let mut notes = |uncounted, now_ms| {
+            memory.note_short(uncounted, 10, now_ms);
+            memory.take_giving_back(|| now_ms)
+        };
+        assert!(!notes(100, 1) && !notes(110, 2) && !notes(80, 3));
+        assert!(notes(91, 4));
+        let next_ms = 4 + GIVE_BACK_PERIOD_MS;
+        assert!(!notes(80, 5) && !notes(95, next_ms - 1));
+        assert!(!notes(90, next_ms) && notes(91, next_ms));
     }
 }

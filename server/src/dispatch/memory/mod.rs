@@ -1,5 +1,5 @@
 //! Memory of a core beside its shard: what it has leased under `maxmemory` and what it keeps ([`budget`]), buffers between two
-//! uses ([`pool`]), the bound on what all clients hold ([`clients`]), and quotas ([`quotas`]).
+//! uses ([`pool`]), the bound on what all clients hold ([`clients`]), what is done to make room ([`making`]), and quotas ([`quotas`]).
 //!
 //! Cores lease what they use from one pool, and room ahead, so that far from `maxmemory` no command is looked at: a run of
 //! commands takes its share of the room in one subtraction. Near the limit the `MAXMEMORY` gate is up, and each command that Redis
@@ -9,5 +9,6 @@
 
 pub(super) mod budget;
 pub(super) mod clients;
+pub(super) mod making;
 pub(super) mod pool;
 pub(super) mod quotas;

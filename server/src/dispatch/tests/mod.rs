@@ -22,6 +22,7 @@ mod alone;
 mod attempts;
 mod basics;
 mod blocking;
+mod ceiling;
 mod cluster;
 mod command_logs;
 mod copies;

@@ -62,8 +62,9 @@ pub(in crate::runtime) fn give_memory_back() {
 /// Has the allocator give back what is freed, instead of keeping the more the larger what was freed: memory that it keeps is resident, and
 /// used by nobody. To be called before there are threads.
 pub(in crate::runtime) fn bound_kept_memory() {
-    /// From this size on what is allocated is a mapping of its own: below the buffers of replies, which a core keeps for reuse by itself.
-    const MAPPED_FROM_BYTES: libc::c_int = 512 << 10;
+    /// From this size on what is allocated is a mapping of its own, which goes as soon as it is freed: what clients are owed comes and goes by the
+    /// megabyte, and would leave holes between what stays. Buffers that a core keeps for reuse are no matter.
+    const MAPPED_FROM_BYTES: libc::c_int = 128 << 10;
     /// What may be free at the end of an arena.
     const KEPT_AT_END_BYTES: libc::c_int = 1 << 20;
     // SAFETY: these set numbers by which the allocator goes.

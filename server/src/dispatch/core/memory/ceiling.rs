@@ -118,12 +118,11 @@ impl Core {
         (self.state.config.maxmemory_bytes / OVERDRAFT_SHARE).max(OVERDRAFT_MIN_BYTES)
     }
 
-    /// Gives some of what is idle back; whether there was any to give, or something to do for it.
+    /// Gives some of what is idle back. Whether there may be more to give, or something to do for it.
     pub(super) fn tighten(&mut self) -> bool {
-        let before = self.leasable_bytes();
         self.buffers.clear();
         self.state.sessions.give_back_idle();
-        self.state.shard.tend_short(TEND_BUDGET) || self.leasable_bytes() < before
+        self.state.shard.tend_short(TEND_BUDGET)
     }
 
     /// A bounded step of the shard's house-keeping: a longer one while what it owes the system is what exceeds the limit. Whether more is left.
@@ -180,11 +179,11 @@ impl Core {
         });
         let limit = self.state.config.maxmemory_bytes;
         let counts = shared.resident.note(resident, held.sum(), limit);
-        shared.memory.set_uncounted(counts);
-        let is_overdrawn = shared.memory.free_bytes() < 0;
-        if is_overdrawn && shared.resident.since_start_bytes() > self.budget.overdraft_max() {
-            let now_ms = self.state.clock.monotonic_ms();
-            self.client_memory.note_short(now_ms);
+        shared.memory.note_uncounted(counts);
+        if shared.memory.free_bytes() < 0 {
+            let uncounted = shared.resident.uncounted_bytes();
+            let (now_ms, growth) = (self.state.clock.monotonic_ms(), self.budget.overdraft_max());
+            self.client_memory.note_short(uncounted, growth, now_ms);
         }
     }
 
@@ -215,12 +214,11 @@ impl Core {
         }
         let owed = self.state.sessions.iter().map(owed_to);
         // As if the others' clients were owed as much.
-        let cores = u64::from(self.state.shared.cores());
-        let owed = owed.sum::<u64>() * cores;
-        let may_go = (0..self.state.shared.cores()).any(|core| {
-            let gauges = self.state.shared.gauges(CoreId(core));
-            gauges.evictable_bytes.load(Ordering::Relaxed) > 0
-        });
+        let owed = owed.sum::<u64>() * u64::from(self.state.shared.cores());
+        let cores = (0..self.state.shared.cores()).map(CoreId);
+        let may_go = cores
+            .map(|core| self.evictable_on(core))
+            .any(|bytes| bytes > 0);
         let at_most = self.overdraft_at_most();
         let is_last_resort = overdrawn > at_most && !may_go || overdrawn > 4 * at_most;
         is_last_resort && owed >= overdrawn / 2 || owed > self.state.config.maxmemory_bytes / 4 * 3
@@ -230,11 +228,7 @@ impl Core {
     fn ask_others_for_owed(&mut self) {
         let now_ms = self.state.clock.monotonic_ms();
         if self.client_memory.are_owed_asked(now_ms) {
-            let cores = (0..self.state.shared.cores()).map(CoreId);
-            let others: Vec<CoreId> = cores.filter(|core| *core != self.state.id).collect();
-            for core in others {
-                self.state.tell(core, look_at_clients, &[]);
-            }
+            self.state.tell_others(look_at_clients, &[]);
         }
     }
 

@@ -80,6 +80,7 @@ impl Core {
             return;
         }
         self.count_memory(session);
+        self.lease_held();
         self.bound_clients(Some(session));
     }
 

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!  a run of commands finds no room ──▶ what is idle is given back, entries of this core go until there is, then it runs
-//!  a command weighed by itself, the pool overdrawn ──▶ the same, then it is refused if nothing could go
-//!       └── this core has nothing that may go, others have ──▶ they take a turn, and it runs all the same
+//!  a command weighed by itself, the pool overdrawn ──▶ the same; it waits while more may go, and is refused if nothing may
+//!       └── this core has nothing that may go, others have ──▶ they take a turn, and it runs, unless too much is overdrawn
 //!  the end of a turn, the pool overdrawn ──▶ some go, whoever has drawn so much
 //! ```
 //! What goes is this core's, in steps that are bounded. Keys that somebody has locked stay, and nothing goes while somebody has the whole
@@ -13,13 +13,13 @@ use std::sync::atomic::Ordering;
 
 use larder_engine::Evicted;
 
+use super::waiting::Room;
 use crate::command::CoreCall;
 use crate::dispatch::core::Core;
 use crate::dispatch::limits::{
-    EVICTED_AT_END, EVICTED_AT_ONCE, EVICTED_BETWEEN_BYTES, GUARDED_BESIDES, IDLE_ELSEWHERE_BYTES,
-    TEND_BUDGET, TIGHTENED_AT_MOST, TIGHTENED_AT_ONCE,
+    EVICTED_AT_END, EVICTED_BETWEEN_BYTES, GUARDED_BESIDES, IDLE_ELSEWHERE_BYTES,
+    ROOM_STEPS_PER_TURN, TEND_BUDGET, TIGHTENED_AT_ONCE, TIGHTENED_STEPS,
 };
-use crate::routing::CoreId;
 
 impl Core {
     /// Whether entries may be evicted.
@@ -31,47 +31,51 @@ impl Core {
             && !self.state.moving.stands_still()
     }
 
-    /// Makes room for so many bytes: gives back what is idle, and evicts, until there is, or nothing may go, or so many have gone as may at
-    /// once. Whether there is. Whoever is to hear of what goes does so behind the next command, or at the turn's end: a session may be
-    /// in hand.
+    /// Makes room for so many bytes in so many steps at most: gives back what is idle, and evicts. Whoever is to hear of what goes does so behind
+    /// the next command, or at the turn's end: a session may be in hand.
     #[cold]
-    pub(super) fn make_room(&mut self, need: u64, most: u32) -> bool {
+    pub(super) fn make_room(&mut self, need: u64, most: u32) -> Room {
         let mut evicts = self.may_evict() && !self.leaves_it_to_others();
         let before = self.state.shard.journal().set_moment(None);
         let (at_once, at_least) = (self.budget.overdraft_max(), self.overdraft_at_most());
-        let (mut steps, mut tightened, mut leased) = (0, 0, u64::MAX);
-        let has_room = loop {
+        let (mut left, mut in_vain, mut leased) = (most, 0, u64::MAX);
+        let mut has_more = None;
+        let room = loop {
             let standing = self.standing();
-            let has_less =
-                self.budget.leased() < std::mem::replace(&mut leased, self.budget.leased());
+            let leased_before = std::mem::replace(&mut leased, self.budget.leased());
+            if let Some(has_more) = has_more.take() {
+                let has_less = leased < leased_before;
+                in_vain = match (has_less, has_more) {
+                    (true, _) => 0,
+                    (false, true) => in_vain + 1,
+                    (false, false) => TIGHTENED_AT_ONCE,
+                };
+                self.making.note(has_less);
+            }
             if standing.suffices(need, at_once) {
-                break true;
+                break Room::There;
             }
             // More of it is idle than is missing, or nothing waits for more: it only has to be given back.
             let gives_back = standing.is_idle_enough(need) || need == 0 && standing.idle > 0;
-            let gets_on = has_less && tightened < TIGHTENED_AT_MOST;
-            if gives_back && (gets_on || tightened < TIGHTENED_AT_ONCE) {
-                if self.tighten() {
-                    tightened += 1;
-                    continue;
-                }
-                if !evicts {
-                    break standing.suffices(need, at_least);
-                }
+            let is_tight = in_vain >= TIGHTENED_AT_ONCE;
+            if gives_back && !is_tight && left > 0 {
+                has_more = Some(self.tighten());
+                left = self.making.spend(left, TIGHTENED_STEPS);
+                continue;
             }
-            let is_tight = tightened >= TIGHTENED_AT_ONCE;
-            if is_tight && standing.suffices(need, at_least) {
-                break true;
+            let is_last = left == 0 || !evicts;
+            if (is_tight || is_last) && standing.suffices(need, at_least) {
+                break Room::There;
             }
-            if !evicts || steps >= most {
-                break standing.suffices(need, at_least);
+            if is_last {
+                break self.room_in_next_turn(evicts);
             }
             // Where giving back does not get on, what goes makes it easier: nothing is refused while anything may go.
             let least = if is_tight { EVICTED_BETWEEN_BYTES } else { 0 };
-            let (taken, last) = self.evict_some(standing.short_of(need).max(least), most - steps);
-            steps += taken;
+            let (taken, last) = self.evict_some(standing.short_of(need).max(least), left);
+            left = self.making.spend(left, taken);
             // One more slice behind each.
-            tightened = tightened.min(TIGHTENED_AT_ONCE - 1);
+            in_vain = in_vain.min(TIGHTENED_AT_ONCE - 1);
             if last == Evicted::Nothing {
                 // What was deleted before may be on its way.
                 let used = self.state.shard.memory().used_bytes();
@@ -80,7 +84,16 @@ impl Core {
             }
         };
         self.state.shard.journal().set_moment(before);
-        has_room
+        room
+    }
+
+    /// There is no room in this turn: whether more may go in the next.
+    fn room_in_next_turn(&self, evicts: bool) -> Room {
+        let may_go = evicts && self.state.shard.has_evictable();
+        match may_go || self.making.gets_on() {
+            true => Room::Later,
+            false => Room::Nowhere,
+        }
     }
 
     /// Evicts entries of so many bytes, in so many steps at most. How many it took, and what came of the last.
@@ -98,12 +111,14 @@ impl Core {
             return false;
         }
         let gauges = self.state.shared.gauges(self.state.id);
-        let guarded = self.state.shard.guarded_bytes();
-        let evictable = self.state.shard.evictable_bytes().saturating_sub(guarded);
+        let evictable = self.evictable_bytes();
         gauges.evictable_bytes.store(evictable, Ordering::Relaxed);
         let is_overdrawn = self.state.shared.memory.free_bytes() < 0;
-        if !is_overdrawn && !self.state.shard.evicts() {
-            return false;
+        if !is_overdrawn {
+            self.making.note_found();
+            if !self.state.shard.evicts() {
+                return false;
+            }
         }
         let sequence = self.state.shard.journal().sequence();
         let leased = self.budget.leased();
@@ -130,35 +145,40 @@ impl Core {
             return true;
         }
         let most = match standing.overdrawn() > self.overdraft_at_most() {
-            true => EVICTED_AT_ONCE,
+            true => ROOM_STEPS_PER_TURN,
             false => EVICTED_AT_END,
         };
-        self.make_room(0, most)
+        self.make_room(0, most) == Room::There
     }
 
-    /// Whether other cores have as much idle, or entries that may go, as there is held too much: they take a turn, and give back and evict at its end.
-    pub(super) fn others_make_room(&mut self) -> bool {
+    /// Whether other cores have as much idle, or entries that may go, as there is held too much: they take a turn, and give back and evict at its
+    /// end. What would use more runs meanwhile, if not too much is overdrawn.
+    pub(super) fn others_make_room(&mut self) -> Room {
         let own_idle = self.standing().idle;
-        let shared = &self.state.shared;
-        let overdrawn = shared.memory.free_bytes().min(0).unsigned_abs();
+        let overdrawn = self.overdrawn_bytes();
         let at_most = self.overdraft_at_most();
-        let others = (0..shared.cores())
-            .map(CoreId)
-            .filter(|core| *core != self.state.id);
-        let idle_of = |core: &CoreId| shared.gauges(*core).idle_bytes.load(Ordering::Relaxed);
-        let is_idle_enough = own_idle + others.clone().map(|core| idle_of(&core)).sum::<u64>()
-            >= overdrawn
+        let idle_elsewhere: u64 = self.other_cores().map(|core| self.idle_on(core)).sum();
+        let is_idle_enough = own_idle + idle_elsewhere >= overdrawn
             && overdrawn <= at_most.max(IDLE_ELSEWHERE_BYTES);
-        // They are asked even where this write is refused: another finds room then.
-        let makes_room = |core: &CoreId| {
-            let evictable = &shared.gauges(*core).evictable_bytes;
-            is_idle_enough && idle_of(core) > 0 || evictable.load(Ordering::Relaxed) > overdrawn
+        let makes_room = |core: &Self, other| {
+            is_idle_enough && core.idle_on(other) > 0 || core.evictable_on(other) > overdrawn
         };
-        let asked: Vec<CoreId> = others.filter(makes_room).collect();
-        for &core in &asked {
-            self.tell(core, take_a_turn, &[]);
+        if !self.other_cores().any(|core| makes_room(self, core)) {
+            return Room::Nowhere;
         }
-        !asked.is_empty() && (overdrawn <= at_most || is_idle_enough)
+        if self.making.is_to_ask() {
+            self.have_others_make_room(makes_room);
+        }
+        match overdrawn <= at_most || is_idle_enough {
+            true => Room::There,
+            false => Room::Later,
+        }
+    }
+
+    /// By how much all hold more than there is, as last leased.
+    pub(super) fn overdrawn_bytes(&self) -> u64 {
+        let free = self.state.shared.memory.free_bytes();
+        free.min(0).unsigned_abs()
     }
 
     /// Whether nearly all that may go here is guarded by quotas, while others have what is not: they make room.
@@ -168,15 +188,8 @@ impl Core {
         if guarded == 0 || own > guarded + guarded / GUARDED_BESIDES {
             return false;
         }
-        let shared = &self.state.shared;
-        let evictable = |core| {
-            shared
-                .gauges(CoreId(core))
-                .evictable_bytes
-                .load(Ordering::Relaxed)
-        };
-        let others = (0..shared.cores()).filter(|&core| CoreId(core) != self.state.id);
-        others.map(evictable).sum::<u64>() > IDLE_ELSEWHERE_BYTES / 8
+        let elsewhere = self.other_cores().map(|core| self.evictable_on(core));
+        elsewhere.sum::<u64>() > IDLE_ELSEWHERE_BYTES / 8
     }
 }
 

@@ -15,13 +15,13 @@
 
 use std::sync::atomic::Ordering;
 
+use super::waiting::Room;
 use crate::command::{Args, Command, Flags, Run};
 use crate::dispatch::core::Core;
 use crate::dispatch::core::input::Target;
 use crate::dispatch::exec::is_queued;
 use crate::dispatch::limits::{
-    BATCH_WEIGHED_BYTES, EVICTED_AT_ONCE, FREEING_STEPS_MAX, MAIL_MAX_BYTES, RUN_BASE_BYTES,
-    RUN_GROWTH, TEND_BUDGET, TIMED_ARGS_BYTES,
+    BATCH_WEIGHED_BYTES, MAIL_MAX_BYTES, RUN_BASE_BYTES, RUN_GROWTH, TIMED_ARGS_BYTES,
 };
 use crate::dispatch::mail::batch::{Batch, Request, Seal};
 use crate::dispatch::mail::requests::{Ticket, Work};
@@ -61,9 +61,17 @@ impl Core {
     }
 
     /// The next run of commands leases anew.
-    fn look_again_at_memory(&mut self) {
+    pub(super) fn look_again_at_memory(&mut self) {
         self.budget.forget_room();
         self.set_gate(gate::MAXMEMORY, true);
+    }
+
+    /// Leases what the core holds as of now, in the midst of a turn.
+    pub(super) fn lease_held(&mut self) {
+        if self.budget.is_limited() {
+            let held = self.leasable_bytes();
+            self.budget.lease_used(&self.state.shared.memory, held);
+        }
     }
 
     /// A run of commands of so many bytes comes next: it has room, or its commands are weighed one by one.
@@ -80,7 +88,7 @@ impl Core {
         let held = self.leasable_bytes();
         let pool = &self.state.shared.memory;
         let has_room = self.budget.lease_more(pool, held, need)
-            || self.make_room(need, EVICTED_AT_ONCE) && {
+            || self.make_room(need, self.making.steps_left()) == Room::There && {
                 // Or the run goes on what is idle here.
                 let held = self.leasable_bytes();
                 let pool = &self.state.shared.memory;
@@ -88,6 +96,7 @@ impl Core {
                 true
             };
         if has_room {
+            self.making.note_found();
             self.note_exceeded(false);
         }
         self.set_gate(gate::MAXMEMORY, !has_room);
@@ -112,53 +121,9 @@ impl Core {
         self.budget.settle(pool, holdings.leasable(), are_weighed);
     }
 
-    /// Whether the server holds more than `maxmemory`: then what would use more is refused.
-    pub(in crate::dispatch::core) fn is_out_of_memory(&mut self) -> bool {
-        if !self.budget.is_limited() {
-            return false;
-        }
-        // How much what is weighed uses is not known before it has run.
-        self.look_again_at_memory();
-        let is_out = self.is_overdrawn()
-            && !self.is_mended_by_freeing()
-            && !self.make_room(0, EVICTED_AT_ONCE)
-            && !self.others_make_room();
-        self.note_exceeded(is_out);
-        is_out
-    }
-
-    fn note_exceeded(&self, is_exceeded: bool) {
+    pub(super) fn note_exceeded(&self, is_exceeded: bool) {
         let now_ms = self.state.clock.monotonic_ms();
         self.state.shared.exceeded.note(is_exceeded, now_ms);
-    }
-
-    /// Whether the cores use more than there is, this one as of now.
-    fn is_overdrawn(&mut self) -> bool {
-        let most = self.budget.overdraft_max();
-        !self.standing().suffices(0, most)
-    }
-
-    /// Frees large values that were deleted, and garbage of scripts, as long as there is any and the pool is overdrawn. Whether
-    /// it is overdrawn no more.
-    #[cold]
-    fn is_mended_by_freeing(&mut self) -> bool {
-        for _ in 0..FREEING_STEPS_MAX {
-            let before = self.state.shard.memory().used_bytes();
-            self.state.shard.tend(TEND_BUDGET);
-            if self.state.shard.memory().used_bytes() == before {
-                break;
-            }
-            if !self.is_overdrawn() {
-                return true;
-            }
-        }
-        let held = self.state.scripts.held_bytes();
-        if self.budget.is_lua_worth_collecting(held) {
-            self.state.scripts.collect();
-            let held = self.state.scripts.held_bytes();
-            self.budget.note_lua_collected(held);
-        }
-        !self.is_overdrawn()
     }
 
     /// Whether a command is weighed by itself though the gate is down.
@@ -181,37 +146,39 @@ impl Core {
         }
     }
 
-    /// Whether a command of a session is to be refused for want of memory; `flags` are those of all it runs.
-    pub(in crate::dispatch::core) fn is_refused_for_memory(
+    /// Whether there is room for a command of a session; `flags` are those of all it runs.
+    pub(in crate::dispatch::core) fn room_for_command(
         &mut self,
         session: &Session,
         args: Args<'_>,
         command: &Command,
         target: Target,
         flags: Flags,
-    ) -> bool {
+    ) -> Room {
         // As in Redis: what is queued is kept, whatever it does.
         let is_kept = session.gates & gate::MULTI != 0 && is_queued(command);
         if !is_kept && !flags.has(Flags::DENYOOM) {
-            return false;
+            return Room::There;
         }
         match command.spec.run {
             _ if is_kept => {}
-            Run::OnShard(_) if target.core != self.state.id => return false,
+            Run::OnShard(_) if target.core != self.state.id => return Room::There,
             Run::OnShard(_) | Run::FanOut { .. }
                 if !flags.has(Flags::GROWS)
                     && self.budget.take_room(need_of(args.span_bytes())) =>
             {
-                return false;
+                return Room::There;
             }
             _ => {}
         }
-        self.is_out_of_memory()
+        match self.room_for_weighed() {
+            // What it holds others wait for; there was room when it began to.
+            Room::Later if session.granted_lock.is_some() => Room::There,
+            room => room,
+        }
     }
 
-    /// Whether a request of another core is refused for want of memory, or for a quota; if so, it is answered. A part of something under way is
-    /// not. `run_bytes`: those of the run that it belongs to.
-    #[inline]
+    /// Whether a request of another core that cannot wait is refused for want of memory, or for a quota; if so, it is answered.
     pub(in crate::dispatch::core) fn refuses_request(
         &mut self,
         from: CoreId,
@@ -219,36 +186,52 @@ impl Core {
         request: &Request,
         run_bytes: usize,
     ) -> bool {
+        self.room_for_request(from, batch, request, run_bytes) == Room::Nowhere
+    }
+
+    /// Whether there is room for a request of another core, in memory and in its quota; if there is none to come, it is refused and answered.
+    /// A part of something under way is not. `run_bytes`: those of the run that it belongs to.
+    #[inline]
+    pub(in crate::dispatch::core) fn room_for_request(
+        &mut self,
+        from: CoreId,
+        batch: &Batch,
+        request: &Request,
+        run_bytes: usize,
+    ) -> Room {
         let Work::Command(command) = request.head.work else {
-            return false;
+            return Room::There;
         };
         if self.state.gates & gate::QUOTAS != 0
             && self.refuses_request_for_quota(from, batch, request)
         {
-            return true;
+            return Room::Nowhere;
         }
         let is_light_run = run_bytes <= TIMED_ARGS_BYTES;
         if is_light_run && self.state.gates & gate::MAXMEMORY == 0 && command.is_plain {
-            return false;
+            return Room::There;
         }
-        self.refuses_weighed(from, batch, request, command)
+        self.room_for_weighed_request(from, batch, request, command)
     }
 
     #[cold]
-    fn refuses_weighed(
+    fn room_for_weighed_request(
         &mut self,
         from: CoreId,
         batch: &Batch,
         request: &Request,
         command: &Command,
-    ) -> bool {
+    ) -> Room {
         let is_light =
             self.state.gates & gate::MAXMEMORY == 0 && is_light(command, batch.args(request));
-        if is_light || !may_be_refused(request, command) || !self.is_out_of_memory() {
-            return false;
+        if is_light || !may_be_refused(request, command) {
+            return Room::There;
         }
-        self.refuse_request(from, request, command, &errors::OUT_OF_MEMORY);
-        true
+        let room = self.room_for_weighed();
+        if room == Room::Nowhere {
+            self.refuse_request(from, request, command, &errors::OUT_OF_MEMORY);
+        }
+        room
     }
 
     /// Answers a request of another core with an error, in place of running it.

@@ -18,7 +18,6 @@
 
 use larder_engine::{Access, DbIndex, Evicted, QuotaId};
 
-use super::evicting::take_a_turn;
 use super::leasing::may_be_refused;
 use crate::command::{Args, Command, CommandSpec, Flags, Growth, KeyAccess, Run};
 use crate::dispatch::core::Core;
@@ -189,7 +188,7 @@ impl Core {
         }
         let elsewhere = used.saturating_sub(self.quotas.told(id));
         if self.may_evict() && elsewhere >= beyond {
-            self.have_others_evict();
+            self.have_others_make_room(|_, _| true);
             return true;
         }
         !has_its_part && self.evict_of_quota(id, limit - need, written, EVICTED_AT_ONCE)
@@ -199,15 +198,6 @@ impl Core {
     fn has_its_part_of(&self, id: QuotaId) -> bool {
         let used = self.quotas.in_force().get(id).used_bytes();
         self.quotas.told(id) * u64::from(self.state.shared.cores()) >= used
-    }
-
-    /// Has the other cores take a turn, at the end of which they evict what is beyond.
-    fn have_others_evict(&mut self) {
-        let here = self.state.id;
-        let others = (0..self.state.shared.cores()).map(CoreId);
-        for core in others.filter(|&core| core != here) {
-            self.tell(core, take_a_turn, &[]);
-        }
     }
 
     /// Evicts of a quota until no more than so many bytes of it are left on all cores, or nothing may go, or so many steps are done. Whether
@@ -291,7 +281,7 @@ impl Core {
             let quota = quotas.get(id);
             if !self.has_its_part_of(id) {
                 if self.quotas.note_asked(id) {
-                    self.have_others_evict();
+                    self.have_others_make_room(|_, _| true);
                 }
             } else if !self.evict_of_quota(id, quota.bytes, &[], EVICTED_AT_END) {
                 goes_on |= self.state.shard.has_evictable_of(id);

@@ -30,6 +30,7 @@ use crate::command::invalidate::remember_each;
 use crate::command::{Args, Command, CommandSpec, FirstKey, Flags, Invoke, Run, no_script};
 use crate::dispatch::core::Core;
 use crate::dispatch::core::input::Target;
+use crate::dispatch::core::memory::waiting::Room;
 use crate::dispatch::mail::requests::{Reading, RequestHead, Ticket, Work};
 use crate::dispatch::scripts::hold::Hold;
 use crate::dispatch::scripts::parked::keep_words;
@@ -281,7 +282,7 @@ impl Core {
         (args, command, began): (Args<'_>, &'static Command, Instant),
         mut hold: Hold,
     ) -> Result<Step, (ErrorReply, Box<Hold>)> {
-        let is_out_of_memory = self.is_out_of_memory();
+        let is_out_of_memory = self.room_for_weighed() == Room::Nowhere;
         let admitted = number_of_keys(&self.state, args, command).and_then(|keys| {
             let script = self.find_script(command, args)?;
             let may_write = check_flags(script.flags, command.spec.flags, is_out_of_memory)?;

@@ -1,0 +1,103 @@
+//! What a core does in a turn to make room, and since when what needs room has waited for it.
+
+use crate::dispatch::limits::{ROOM_PATIENCE_MS, ROOM_STEPS_PER_TURN};
+
+/// What making room has cost in this turn, and since when somebody waits for it.
+#[derive(Debug, Default)]
+pub(in crate::dispatch) struct Making {
+    /// Steps of this turn.
+    spent: u32,
+    /// Some memory was given back in this turn.
+    gets_on: bool,
+    /// Others were asked in this turn.
+    have_been_asked: bool,
+    /// Bytes that sessions held when memory was first found short in this turn.
+    held_before: Option<u64>,
+    /// When somebody was first to wait and when last, since anybody found room, in milliseconds of the monotonic clock.
+    waits_ms: Option<(u64, u64)>,
+}
+
+impl Making {
+    /// A turn begins.
+    #[inline]
+    pub(in crate::dispatch) fn begin_turn(&mut self) {
+        (self.spent, self.gets_on, self.have_been_asked) = (0, false, false);
+        self.held_before = None;
+    }
+
+    /// Steps that may be done yet in this turn.
+    pub(in crate::dispatch) fn steps_left(&self) -> u32 {
+        ROOM_STEPS_PER_TURN.saturating_sub(self.spent)
+    }
+
+    /// So many steps have been done of those `left` to somebody. How many are left to him.
+    pub(in crate::dispatch) fn spend(&mut self, left: u32, steps: u32) -> u32 {
+        self.spent = self.spent.saturating_add(steps);
+        left.saturating_sub(steps)
+    }
+
+    /// Whether what was done has given some memory back.
+    pub(in crate::dispatch) fn note(&mut self, has_less: bool) {
+        self.gets_on |= has_less;
+    }
+
+    /// Whether some memory was given back in this turn.
+    pub(in crate::dispatch) fn gets_on(&self) -> bool {
+        self.gets_on
+    }
+
+    /// Whether others are to be asked now: they are once in a turn.
+    pub(in crate::dispatch) fn is_to_ask(&mut self) -> bool {
+        !std::mem::replace(&mut self.have_been_asked, true)
+    }
+
+    /// Memory is short, and sessions hold so many bytes. Whether these have grown by more than `most` since it was first found so in this turn.
+    pub(in crate::dispatch) fn have_grown(&mut self, held_bytes: u64, most: u64) -> bool {
+        held_bytes > *self.held_before.get_or_insert(held_bytes) + most
+    }
+
+    /// Somebody has found room.
+    pub(in crate::dispatch) fn note_found(&mut self) {
+        self.waits_ms = None;
+    }
+
+    /// Somebody is to wait for room. Whether he may: there has been none for some time otherwise.
+    pub(in crate::dispatch) fn may_wait(&mut self, now_ms: u64) -> bool {
+        let recent = self
+            .waits_ms
+            .filter(|(_, last_ms)| now_ms <= last_ms + ROOM_PATIENCE_MS);
+        let since_ms = recent.map_or(now_ms, |(since_ms, _)| since_ms);
+        self.waits_ms = Some((since_ms, now_ms));
+        now_ms < since_ms + ROOM_PATIENCE_MS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_turn_has_so_many_steps_and_who_waits_in_vain_does_so_for_some_time() {
+        let mut making = Making::default();
+        assert_eq!(making.spend(10, ROOM_STEPS_PER_TURN - 1), 0);
+        making.note(true);
+        assert_eq!((making.steps_left(), making.gets_on()), (1, true));
+        assert_eq!(making.spend(10, 5), 5);
+        making.note(false);
+        assert_eq!((making.steps_left(), making.gets_on()), (0, true));
+        making.begin_turn();
+        assert_eq!(
+            (making.steps_left(), making.gets_on()),
+            (ROOM_STEPS_PER_TURN, false)
+        );
+        assert!(making.is_to_ask() && !making.is_to_ask());
+        assert!(!making.have_grown(100, 10) && !making.have_grown(110, 10));
+        assert!(making.have_grown(111, 10));
+        assert!(making.may_wait(5) && making.may_wait(5 + ROOM_PATIENCE_MS - 1));
+        assert!(!making.may_wait(5 + ROOM_PATIENCE_MS));
+        making.note_found();
+        assert!(making.may_wait(5 + ROOM_PATIENCE_MS));
+        // What was long ago is no matter.
+        assert!(making.may_wait(5 + 3 * ROOM_PATIENCE_MS));
+    }
+}
