@@ -31,6 +31,8 @@ pub const POOLED_BUFFER_MAX_BYTES: usize = 1 << 20;
 pub const POOLED_BYTES: usize = 32 << 20;
 /// Of `maxmemory` all cores together keep at most this part in such buffers.
 pub const POOLED_SHARE: u64 = 16;
+/// But each this much: some short replies of an ordinary client.
+pub const POOLED_MIN_BYTES: usize = 64 * 1024;
 
 /// What a turn's last step of the expiry hand may cost besides what deadlines pay, in entries read: some five hundred
 /// removals, in a tenth of a millisecond or two.

@@ -2,7 +2,7 @@
 //! so that idle sessions hold none.
 
 use crate::dispatch::limits::{
-    POOLED_BUFFER_MAX_BYTES, POOLED_BUFFERS, POOLED_BYTES, POOLED_SHARE,
+    POOLED_BUFFER_MAX_BYTES, POOLED_BUFFERS, POOLED_BYTES, POOLED_MIN_BYTES, POOLED_SHARE,
 };
 
 /// Buffers kept for reuse.
@@ -50,7 +50,7 @@ impl BufferPool {
         let share = usize::try_from(share).unwrap_or(usize::MAX);
         self.max_bytes = match maxmemory_bytes {
             0 => POOLED_BYTES,
-            _ => share.min(POOLED_BYTES),
+            _ => share.clamp(POOLED_MIN_BYTES, POOLED_BYTES),
         };
         if self.bytes > self.max_bytes {
             self.clear();
