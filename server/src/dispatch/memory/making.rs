@@ -11,8 +11,6 @@ pub(in crate::dispatch) struct Making {
     gets_on: bool,
     /// Others were asked in this turn.
     have_been_asked: bool,
-    /// Bytes that sessions held when memory was first found short in this turn.
-    held_before: Option<u64>,
     /// When somebody was first to wait and when last, since anybody found room, in milliseconds of the monotonic clock.
     waits_ms: Option<(u64, u64)>,
 }
@@ -22,7 +20,6 @@ impl Making {
     #[inline]
     pub(in crate::dispatch) fn begin_turn(&mut self) {
         (self.spent, self.gets_on, self.have_been_asked) = (0, false, false);
-        self.held_before = None;
     }
 
     /// Steps that may be done yet in this turn.
@@ -49,11 +46,6 @@ impl Making {
     /// Whether others are to be asked now: they are once in a turn.
     pub(in crate::dispatch) fn is_to_ask(&mut self) -> bool {
         !std::mem::replace(&mut self.have_been_asked, true)
-    }
-
-    /// Memory is short, and sessions hold so many bytes. Whether these have grown by more than `most` since it was first found so in this turn.
-    pub(in crate::dispatch) fn have_grown(&mut self, held_bytes: u64, most: u64) -> bool {
-        held_bytes > *self.held_before.get_or_insert(held_bytes) + most
     }
 
     /// Somebody has found room.
@@ -91,8 +83,6 @@ mod tests {
             (ROOM_STEPS_PER_TURN, false)
         );
         assert!(making.is_to_ask() && !making.is_to_ask());
-        assert!(!making.have_grown(100, 10) && !making.have_grown(110, 10));
-        assert!(making.have_grown(111, 10));
         assert!(making.may_wait(5) && making.may_wait(5 + ROOM_PATIENCE_MS - 1));
         assert!(!making.may_wait(5 + ROOM_PATIENCE_MS));
         making.note_found();

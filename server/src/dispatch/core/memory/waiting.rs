@@ -4,7 +4,7 @@
 //!  a command that may use more ── room here and now? ── yes ──▶ it runs
 //!        ├── more may go in the next turn, or on other cores ──▶ it waits for that ── for too long ──▶ refused
 //!        └── nothing may go anywhere ──▶ refused
-//!  a session that is owed much, or whose core's are owed more in this turn, all hold too much, and entries may go for it ──▶ it waits
+//!  a session that is owed much, all hold too much, and entries may go for it ──▶ it waits, until they have or its client reads
 //!  another core's requests, then ──▶ few bytes of answers a turn
 //! ```
 //! A turn makes no more room than others can wait for. And what clients are owed grows without asking, by more in a turn than entries go: were that not
@@ -146,12 +146,7 @@ impl Core {
             session.gets_at_most(self.turn, self.part_bytes());
             return false;
         }
-        let held_bytes = self.state.sessions.memory().bytes();
-        let is_owed_much = session.output.pending_bytes() >= OWED_MIN_BYTES
-            || self
-                .making
-                .have_grown(held_bytes, ANSWERS_SHORT_BYTES as u64);
-        if is_owed_much && session.granted_lock.is_none() {
+        if session.output.pending_bytes() >= OWED_MIN_BYTES && session.granted_lock.is_none() {
             self.wait_for_room(session);
             return true;
         }
