@@ -62,8 +62,12 @@ const CAPACITY_STEP: f64 = 0.01;
 /// Bytes that caches of one size hold for each entry, of all policies.
 const BYTES_AN_ENTRY: u64 = 220;
 
-/// Bytes that caches hold however few their entries are: begun queues, times of ghosts, the samples by which `adaptive` chooses.
-const BYTES_OF_NONE: u64 = 340_000;
+/// Bytes that they hold besides for each of the entries by which `adaptive` chooses, 512 at most.
+const BYTES_A_CHOOSING_ENTRY: u64 = 140;
+const CHOOSING_MAX: u64 = 512;
+
+/// Bytes that caches hold however few their entries are: begun queues, times of ghosts.
+const BYTES_OF_NONE: u64 = 265_000;
 
 /// Sampled entries that a shard may have whatever memory there is.
 const ENTRIES_MIN: u64 = 64;
@@ -75,7 +79,7 @@ pub struct CurveOptions {
     pub policy: Option<PolicyName>,
     /// Which entries may go.
     pub scope: Scope,
-    /// Entries that each cache is to have, which bounds the memory of all: about 1.1 kB each, and 340 kB.
+    /// Entries that each cache is to have, which bounds the memory of all: about 1.1 kB each, 0.7 kB more for each of the first 512, and 265 kB.
     pub entries: u32,
     /// The part of the time that it may take, in per cent; 100: any.
     pub cpu_percent: u32,
@@ -84,15 +88,19 @@ pub struct CurveOptions {
 impl CurveOptions {
     /// Entries that take no more than a 200th of so many bytes, 2048 at most: with these, points are mostly within one hit in a hundred.
     pub fn entries_for(memory_bytes: u64) -> u32 {
-        let of_caches = PERCENTS.len() as u64 * BYTES_AN_ENTRY;
-        let bytes = (memory_bytes / 200).saturating_sub(BYTES_OF_NONE);
-        (bytes / of_caches).clamp(ENTRIES_MIN, 2048) as u32
+        let bytes = (memory_bytes / 200).saturating_sub(BYTES_OF_NONE) / PERCENTS.len() as u64;
+        let few = bytes / (BYTES_AN_ENTRY + BYTES_A_CHOOSING_ENTRY);
+        let many = bytes.saturating_sub(CHOOSING_MAX * BYTES_A_CHOOSING_ENTRY) / BYTES_AN_ENTRY;
+        few.max(many).clamp(ENTRIES_MIN, 2048) as u32
     }
 
     /// Bytes that the caches come to hold, about, if each is to have so many entries, and there are so many in the shard.
     pub fn bytes_for(wanted: u32, entries: u64) -> u64 {
-        let held = PERCENTS.map(|percent| (entries * percent / 100).min(wanted.into()));
-        BYTES_OF_NONE + held.iter().sum::<u64>() * BYTES_AN_ENTRY
+        let of_cache = |percent: u64| {
+            let held = (entries * percent / 100).min(wanted.into());
+            held * BYTES_AN_ENTRY + held.min(CHOOSING_MAX) * BYTES_A_CHOOSING_ENTRY
+        };
+        BYTES_OF_NONE + PERCENTS.into_iter().map(of_cache).sum::<u64>()
     }
 }
 

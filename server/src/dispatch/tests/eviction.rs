@@ -268,6 +268,7 @@ fn under_a_new_limit_nothing_goes_for_what_another_core_has_leased_without_one()
     server.receive(client, &set(&key_on(0, 2, "new"), 20));
     server.turn_of(0);
     server.turns();
+    assert_eq!(server.take_output(client), b"+OK\r\n+OK\r\n");
     assert_eq!(ask(&mut server, client, "DBSIZE"), ":2001\r\n");
     assert_eq!(info(&mut server, client, "stats", "evicted_keys"), 0);
     // And it is in force: what is too much goes.

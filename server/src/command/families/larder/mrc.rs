@@ -304,7 +304,7 @@ mod tests {
         assert_eq!(curve(&[("maxmemory", "128mb"), adaptive]), None);
         let auto = curve(&[limited, adaptive]).expect("there is one");
         assert_eq!(auto.policy, Some(PolicyName::Adaptive));
-        assert!((290..320).contains(&auto.entries), "{auto:?}");
+        assert!((210..240).contains(&auto.entries), "{auto:?}");
         assert_eq!(
             curve(&[limited, adaptive, ("miss-ratio-curve", "no")]),
             None

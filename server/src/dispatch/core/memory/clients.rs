@@ -226,7 +226,7 @@ impl Core {
         closing::close(session, Excess::AllClients, &mut self.state.stats);
         // The connection is closed when the turn ends. Until then others are not to be closed for what this one held.
         session.discard_buffers();
-        self.state.sessions.memory_mut().count(session);
+        self.state.sessions.memory_mut().count_now(session);
         // Or what all may hold would be held by the allocators of all cores in turn.
         let freed_bytes = self.state.sessions.memory().freed_bytes();
         self.client_memory.note_closed(freed_bytes);
