@@ -290,11 +290,23 @@ impl Server {
     /// # Errors
     /// When the process has ended.
     pub fn resident_bytes(&self) -> Outcome<u64> {
+        self.status_bytes("VmRSS:")
+    }
+
+    /// What of it lies in no file: not code, which the system drops where memory is short.
+    ///
+    /// # Errors
+    /// When the process has ended.
+    pub fn anonymous_bytes(&self) -> Outcome<u64> {
+        self.status_bytes("RssAnon:")
+    }
+
+    fn status_bytes(&self, name: &str) -> Outcome<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()))
             .map_err(|why| why.to_string())?;
         let kib = status
             .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .find_map(|line| line.strip_prefix(name))
             .and_then(|rest| {
                 rest.trim()
                     .trim_end_matches("kB")
@@ -302,7 +314,7 @@ impl Server {
                     .parse::<u64>()
                     .ok()
             })
-            .ok_or("no VmRSS in the process's status")?;
+            .ok_or_else(|| format!("no {name} in the process's status"))?;
         Ok(kib * 1024)
     }
 
