@@ -8,6 +8,7 @@ use crate::command::closing::{self, Excess};
 use crate::command::{Args, Command, FieldUse, FirstKey, Flags};
 use crate::dispatch::core::Core;
 use crate::dispatch::core::execute::Executed;
+use crate::dispatch::core::memory::waiting::OwedFrom;
 use crate::dispatch::limits::{RUN_COMMANDS, SCRATCH_RANGES};
 use crate::dispatch::run::kept_args::keep;
 use crate::dispatch::scripts::placement::hash_of_first_key;
@@ -199,9 +200,9 @@ impl Core {
         if self.client_memory.are_short() {
             session.gets_little(self.turn);
         }
-        if self.waits_to_be_owed(session) {
+        let Some(owed_from) = self.may_be_owed(session) else {
             return 0;
-        }
+        };
         let mut scratch = std::mem::take(&mut self.scratch);
         let mut used = 0;
         loop {
@@ -276,6 +277,10 @@ impl Core {
             scratch.ranges = Vec::new();
         }
         self.scratch = scratch;
+        if let OwedFrom::Bytes(before) = owed_from {
+            self.making
+                .note_owed(session.output.pending_bytes(), before);
+        }
         used
     }
 

@@ -11,6 +11,8 @@ pub(in crate::dispatch) struct Making {
     gets_on: bool,
     /// Others were asked in this turn.
     have_been_asked: bool,
+    /// Bytes of replies that sessions got in this turn while memory was short.
+    owed: usize,
     /// When somebody was first to wait and when last, since anybody found room, in milliseconds of the monotonic clock.
     waits_ms: Option<(u64, u64)>,
 }
@@ -20,6 +22,7 @@ impl Making {
     #[inline]
     pub(in crate::dispatch) fn begin_turn(&mut self) {
         (self.spent, self.gets_on, self.have_been_asked) = (0, false, false);
+        self.owed = 0;
     }
 
     /// Steps that may be done yet in this turn.
@@ -46,6 +49,17 @@ impl Making {
     /// Whether others are to be asked now: they are once in a turn.
     pub(in crate::dispatch) fn is_to_ask(&mut self) -> bool {
         !std::mem::replace(&mut self.have_been_asked, true)
+    }
+
+    /// A session is owed so much while memory is short, and was owed so much before it ran.
+    #[cold]
+    pub(in crate::dispatch) fn note_owed(&mut self, now: usize, before: usize) {
+        self.owed = self.owed.saturating_add(now.saturating_sub(before));
+    }
+
+    /// Bytes of replies that sessions got in this turn while memory was short.
+    pub(in crate::dispatch) fn owed(&self) -> usize {
+        self.owed
     }
 
     /// Somebody has found room.
@@ -83,6 +97,11 @@ mod tests {
             (ROOM_STEPS_PER_TURN, false)
         );
         assert!(making.is_to_ask() && !making.is_to_ask());
+        making.note_owed(100, 40);
+        making.note_owed(30, 40);
+        assert_eq!(making.owed(), 60);
+        making.begin_turn();
+        assert_eq!(making.owed(), 0);
         assert!(making.may_wait(5) && making.may_wait(5 + ROOM_PATIENCE_MS - 1));
         assert!(!making.may_wait(5 + ROOM_PATIENCE_MS));
         making.note_found();

@@ -4,7 +4,7 @@
 //!  a command that may use more ── room here and now? ── yes ──▶ it runs
 //!        ├── more may go in the next turn, or on other cores ──▶ it waits for that ── for too long ──▶ refused
 //!        └── nothing may go anywhere ──▶ refused
-//!  a session that is owed much, all hold too much, and entries may go for it ──▶ it waits, until they have or its client reads
+//!  a session that is owed much, or whose core's have got much in this turn, all hold too much, and entries may go ──▶ it waits
 //!  another core's requests, then ──▶ few bytes of answers a turn
 //! ```
 //! A turn makes no more room than others can wait for. And what clients are owed grows without asking, by more in a turn than entries go: were that not
@@ -30,6 +30,15 @@ pub(in crate::dispatch::core) enum Room {
     Later,
     /// Nothing may go for it.
     Nowhere,
+}
+
+/// What a session that runs commands was owed before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::dispatch::core) enum OwedFrom {
+    /// Nobody asks, as memory is not short.
+    Anything,
+    /// So much: what comes to it is part of what the sessions of a core may be owed in this turn.
+    Bytes(usize),
 }
 
 impl Core {
@@ -119,10 +128,16 @@ impl Core {
         }
     }
 
-    /// A session is about to run commands: bounds what it may be owed for them in this turn, if memory is tight. Whether it has to wait.
+    /// A session is about to run commands: bounds what it may be owed for them in this turn, if memory is tight. `None`: it has to wait.
     #[inline]
-    pub(in crate::dispatch::core) fn waits_to_be_owed(&mut self, session: &mut Session) -> bool {
-        self.is_tight() && self.waits_where_tight(session)
+    pub(in crate::dispatch::core) fn may_be_owed(
+        &mut self,
+        session: &mut Session,
+    ) -> Option<OwedFrom> {
+        match self.is_tight() {
+            true => self.may_be_owed_where_tight(session),
+            false => Some(OwedFrom::Anything),
+        }
     }
 
     /// Bytes of a batch for another core beyond which requests of that core wait.
@@ -141,17 +156,19 @@ impl Core {
     }
 
     #[cold]
-    fn waits_where_tight(&mut self, session: &mut Session) -> bool {
+    fn may_be_owed_where_tight(&mut self, session: &mut Session) -> Option<OwedFrom> {
         if !self.is_short() {
             session.gets_at_most(self.turn, self.part_bytes());
-            return false;
+            return Some(OwedFrom::Anything);
         }
-        if session.output.pending_bytes() >= OWED_MIN_BYTES && session.granted_lock.is_none() {
+        let pending = session.output.pending_bytes();
+        let is_too_much = pending >= OWED_MIN_BYTES || self.making.owed() >= ANSWERS_SHORT_BYTES;
+        if is_too_much && session.granted_lock.is_none() {
             self.wait_for_room(session);
-            return true;
+            return None;
         }
         session.gets_little(self.turn);
-        false
+        Some(OwedFrom::Bytes(pending))
     }
 
     #[cold]
