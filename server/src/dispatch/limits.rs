@@ -132,6 +132,9 @@ pub const TIGHTENED_STEPS: u32 = 64;
 /// How long what needs room waits while it is being made, without anybody's finding any, before it is refused.
 pub const ROOM_PATIENCE_MS: u64 = 1000;
 
+/// How long far too much may be held while entries go for it, before clients are closed that are owed much.
+pub const IN_VAIN_MS: u64 = 100;
+
 /// Memory is tight if less is free than so many times what all may hold too much while as much is idle.
 pub const TIGHT_OVERDRAFTS: u64 = 4;
 

@@ -1,6 +1,6 @@
 //! What a core does in a turn to make room, and since when what needs room has waited for it.
 
-use crate::dispatch::limits::{ROOM_PATIENCE_MS, ROOM_STEPS_PER_TURN};
+use crate::dispatch::limits::{IN_VAIN_MS, ROOM_PATIENCE_MS, ROOM_STEPS_PER_TURN};
 
 /// What making room has cost in this turn, and since when somebody waits for it.
 #[derive(Debug, Default)]
@@ -15,6 +15,8 @@ pub(in crate::dispatch) struct Making {
     owed: usize,
     /// When somebody was first to wait and when last, since anybody found room, in milliseconds of the monotonic clock.
     waits_ms: Option<(u64, u64)>,
+    /// Since when far too much is held though entries go, in milliseconds of the monotonic clock.
+    far_beyond_ms: Option<u64>,
 }
 
 impl Making {
@@ -62,6 +64,16 @@ impl Making {
         self.owed
     }
 
+    /// Whether far too much is held, as it is now or not, and has been for so long that evicting alone does not mend it.
+    pub(in crate::dispatch) fn is_in_vain(&mut self, is_far_beyond: bool, now_ms: u64) -> bool {
+        self.far_beyond_ms = match is_far_beyond {
+            true => self.far_beyond_ms.or(Some(now_ms)),
+            false => None,
+        };
+        self.far_beyond_ms
+            .is_some_and(|since_ms| now_ms >= since_ms + IN_VAIN_MS)
+    }
+
     /// Somebody has found room.
     pub(in crate::dispatch) fn note_found(&mut self) {
         self.waits_ms = None;
@@ -97,6 +109,10 @@ mod tests {
             (ROOM_STEPS_PER_TURN, false)
         );
         assert!(making.is_to_ask() && !making.is_to_ask());
+        assert!(!making.is_in_vain(true, 7) && !making.is_in_vain(true, 6 + IN_VAIN_MS));
+        assert!(making.is_in_vain(true, 7 + IN_VAIN_MS));
+        assert!(!making.is_in_vain(false, 8 + IN_VAIN_MS));
+        assert!(!making.is_in_vain(true, 9 + IN_VAIN_MS));
         making.note_owed(100, 40);
         making.note_owed(30, 40);
         assert_eq!(making.owed(), 60);

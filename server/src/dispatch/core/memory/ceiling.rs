@@ -210,6 +210,7 @@ impl Core {
     fn is_owed_too_much(&mut self) -> bool {
         let overdrawn = self.standing().overdrawn();
         if overdrawn == 0 {
+            self.making.is_in_vain(false, 0);
             return false;
         }
         let owed = self.state.sessions.iter().map(owed_to);
@@ -220,7 +221,9 @@ impl Core {
             .map(|core| self.evictable_on(core))
             .any(|bytes| bytes > 0);
         let at_most = self.overdraft_at_most();
-        let is_last_resort = overdrawn > at_most && !may_go || overdrawn > 4 * at_most;
+        let now_ms = self.state.clock.monotonic_ms();
+        let does_not_help = self.making.is_in_vain(overdrawn > 4 * at_most, now_ms);
+        let is_last_resort = overdrawn > at_most && !may_go || does_not_help;
         is_last_resort && owed >= overdrawn / 2 || owed > self.state.config.maxmemory_bytes / 4 * 3
     }
 
