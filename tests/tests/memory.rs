@@ -266,8 +266,9 @@ fn no_write_is_refused_and_resident_memory_keeps_to_the_limit_while_clients_read
         let mut client = server.connect().unwrap();
         let owed = info(&mut client, "memory")["mem_clients_normal"].clone();
         let owed: u64 = owed.parse().unwrap();
-        assert!(owed > LIMIT / 16, "{label}: {owed} bytes owed");
-        let bound = most_anonymous(at_start, LIMIT);
+        assert!(owed > LIMIT / 64, "{label}: {owed} bytes owed");
+        // And replies that were begun, of half a MiB each, which is much of so small a limit.
+        let bound = most_anonymous(at_start, LIMIT) + 4 * (512 << 10);
         assert!(most <= bound, "{label}: {most} bytes of {bound}");
     }
 }
