@@ -198,15 +198,21 @@ fn write_much(server: &Server, lens: std::ops::Range<usize>, bytes: usize) -> u6
     most
 }
 
+/// A server that keeps to `limit` by a policy, and what of it is resident in no file at start.
+fn limited(cores: usize, limit: u64, policy: &str) -> (Server, u64) {
+    let options = Options::larder(cores, IoBackend::under_test()[0])
+        .directive("maxmemory", &limit.to_string())
+        .directive("maxmemory-policy", policy);
+    let server = Server::start(&options).unwrap();
+    let at_start = server.anonymous_bytes().unwrap();
+    (server, at_start)
+}
+
 #[test]
 fn resident_memory_keeps_to_the_limit_while_sizes_shift_and_purge_gives_it_back() {
     const LIMIT: u64 = 48 << 20;
     for cores in [1, 2] {
-        let options = Options::larder(cores, IoBackend::under_test()[0])
-            .directive("maxmemory", &LIMIT.to_string())
-            .directive("maxmemory-policy", "allkeys-lru");
-        let server = Server::start(&options).unwrap();
-        let at_start = server.anonymous_bytes().unwrap();
+        let (server, at_start) = limited(cores, LIMIT, "allkeys-lru");
         for lens in [10..200, 16_000..60_000, 200..4000] {
             let resident = write_much(&server, lens.clone(), LIMIT as usize);
             let (most, label) = (most_anonymous(at_start, LIMIT), server.label());
@@ -251,11 +257,7 @@ fn ask_and_read_nothing(server: &Server, clients: usize, asks: usize) -> Vec<Cli
 fn no_write_is_refused_and_resident_memory_keeps_to_the_limit_while_clients_read_nothing() {
     const LIMIT: u64 = 64 << 20;
     for cores in [1, 2] {
-        let options = Options::larder(cores, IoBackend::under_test()[0])
-            .directive("maxmemory", &LIMIT.to_string())
-            .directive("maxmemory-policy", "allkeys-adaptive");
-        let server = Server::start(&options).unwrap();
-        let at_start = server.anonymous_bytes().unwrap();
+        let (server, at_start) = limited(cores, LIMIT, "allkeys-adaptive");
         let (mut most, mut readers) = (0, Vec::new());
         for lens in [16_000..60_000, 10..200, 16_000..60_000, 200..4000] {
             // No write is refused here.
