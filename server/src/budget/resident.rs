@@ -85,7 +85,7 @@ impl Resident {
     }
 
     /// Bytes resident and counted by no core that were not there at start, and lie in no file.
-    pub fn since_start_bytes(&self) -> u64 {
+    fn since_start_bytes(&self) -> u64 {
         let at_start = self.at_start.load(Ordering::Relaxed);
         self.anonymous
             .load(Ordering::Relaxed)

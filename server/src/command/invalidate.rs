@@ -104,12 +104,17 @@ impl CoreState {
         }
     }
 
+    /// The other cores.
+    pub fn other_cores(&self) -> impl Iterator<Item = CoreId> + use<> {
+        let own = self.id;
+        let cores = (0..self.shared.cores()).map(CoreId);
+        cores.filter(move |core| *core != own)
+    }
+
     /// Has other cores do something.
     pub fn tell_others(&mut self, run: CoreFn, args: &[&[u8]]) {
-        for to in (0..self.shared.cores()).map(CoreId) {
-            if to != self.id {
-                self.tell(to, run, args);
-            }
+        for to in self.other_cores() {
+            self.tell(to, run, args);
         }
     }
 

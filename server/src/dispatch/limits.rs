@@ -118,10 +118,6 @@ pub const DYING_UNCOUNTED_MAX_BYTES: u64 = 513 << 20;
 /// A core that is out of memory collects Lua's garbage if the heaps have grown by so much since it last did.
 pub const LUA_GARBAGE_BYTES: usize = 256 * 1024;
 
-/// Steps of house-keeping, of [`TEND_BUDGET`] each, that a core does at most before it refuses a command for want of memory:
-/// enough to give back the longest argument there can be.
-pub const FREEING_STEPS_MAX: usize = 1024;
-
 /// Steps of making room in a turn of a core, evictions one each: a step takes some hundred nanoseconds, so that others wait for less
 /// than a millisecond.
 pub const ROOM_STEPS_PER_TURN: u32 = 1024;

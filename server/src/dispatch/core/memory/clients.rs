@@ -55,9 +55,7 @@ impl CoreState {
     /// A core that has a client of the largest class of size, this one if it has, and that class. So a client that has made all hold too much finds
     /// it mended here when its reply comes, and elsewhere by whatever it asks for next.
     fn largest_client(&self) -> (CoreId, SizeClass) {
-        let others = (0..self.shared.cores()).map(CoreId);
-        let others = others.filter(|core| *core != self.id);
-        let cores = std::iter::once(self.id).chain(others);
+        let cores = std::iter::once(self.id).chain(self.other_cores());
         let classes = cores.map(|core| {
             let class = self
                 .shared

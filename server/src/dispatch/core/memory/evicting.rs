@@ -157,13 +157,17 @@ impl Core {
         let own_idle = self.standing().idle;
         let overdrawn = self.overdrawn_bytes();
         let at_most = self.overdraft_at_most();
-        let idle_elsewhere: u64 = self.other_cores().map(|core| self.idle_on(core)).sum();
+        let idle_elsewhere: u64 = self
+            .state
+            .other_cores()
+            .map(|core| self.idle_on(core))
+            .sum();
         let is_idle_enough = own_idle + idle_elsewhere >= overdrawn
             && overdrawn <= at_most.max(IDLE_ELSEWHERE_BYTES);
         let makes_room = |core: &Self, other| {
             is_idle_enough && core.idle_on(other) > 0 || core.evictable_on(other) > overdrawn
         };
-        if !self.other_cores().any(|core| makes_room(self, core)) {
+        if !self.state.other_cores().any(|core| makes_room(self, core)) {
             return Room::Nowhere;
         }
         if self.making.is_to_ask() {
@@ -188,7 +192,7 @@ impl Core {
         if guarded == 0 || own > guarded + guarded / GUARDED_BESIDES {
             return false;
         }
-        let elsewhere = self.other_cores().map(|core| self.evictable_on(core));
+        let elsewhere = self.state.other_cores().map(|core| self.evictable_on(core));
         elsewhere.sum::<u64>() > IDLE_ELSEWHERE_BYTES / 8
     }
 }

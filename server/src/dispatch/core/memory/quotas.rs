@@ -147,21 +147,22 @@ impl Core {
     /// What a command may use.
     fn need_of(&mut self, db: DbIndex, args: Args<'_>, spec: &CommandSpec) -> Need {
         let given = args.span_bytes() as u64;
-        let key = self
-            .state
-            .shard
-            .hasher()
-            .key(args.at(1.min(args.len() - 1)));
-        let (more, entry_bytes) = match spec.growth {
-            None => (given, given),
-            Some(Growth::ToBytes(end)) => {
+        let Some(growth) = spec.growth else {
+            return Need {
+                more: given,
+                entry_bytes: given,
+            };
+        };
+        let shard = &mut self.state.shard;
+        let key = shard.hasher().key(args.at(1));
+        let entry = shard.get(db, key, Access::Peek);
+        let (more, entry_bytes) = match growth {
+            Growth::ToBytes(end) => {
                 let end = end(&args, &self.state.config);
-                let entry = self.state.shard.get(db, key, Access::Peek);
                 let len = entry.map_or(0, |entry| entry.string().map_or(end, |it| it.len() as u64));
                 (given + end.saturating_sub(len), given.max(end))
             }
-            Some(Growth::Copy) => {
-                let entry = self.state.shard.get(db, key, Access::Peek);
+            Growth::Copy => {
                 let bytes = entry.map_or(0, |entry| entry.memory_bytes());
                 (given + bytes, given + bytes)
             }

@@ -16,8 +16,8 @@ use std::sync::atomic::Ordering;
 use super::evicting::take_a_turn;
 use crate::dispatch::core::Core;
 use crate::dispatch::limits::{
-    ANSWERS_SHORT_BYTES, BATCH_HIGH_WATER_BYTES, FREEING_STEPS_MAX, OWED_MIN_BYTES, PART_MIN_BYTES,
-    TEND_BUDGET, TIGHTENED_STEPS,
+    ANSWERS_SHORT_BYTES, BATCH_HIGH_WATER_BYTES, OWED_MIN_BYTES, PART_MIN_BYTES, TEND_BUDGET,
+    TIGHTENED_STEPS,
 };
 use crate::routing::CoreId;
 use crate::session::Session;
@@ -86,10 +86,7 @@ impl Core {
     /// Whether it is overdrawn no more.
     #[cold]
     fn is_mended_by_freeing(&mut self) -> bool {
-        for _ in 0..FREEING_STEPS_MAX {
-            if self.making.steps_left() == 0 {
-                break;
-            }
+        while self.making.steps_left() > 0 {
             let before = self.state.shard.memory().used_bytes();
             self.state.shard.tend(TEND_BUDGET);
             let gets_on = self.state.shard.memory().used_bytes() < before;
@@ -195,7 +192,11 @@ impl Core {
             true => self.evictable_bytes(),
             false => 0,
         };
-        let elsewhere: u64 = self.other_cores().map(|core| self.evictable_on(core)).sum();
+        let elsewhere: u64 = self
+            .state
+            .other_cores()
+            .map(|core| self.evictable_on(core))
+            .sum();
         if own + elsewhere <= overdrawn {
             return false;
         }
@@ -223,16 +224,9 @@ impl Core {
         gauges.idle_bytes.load(Ordering::Relaxed)
     }
 
-    /// The other cores.
-    pub(super) fn other_cores(&self) -> impl Iterator<Item = CoreId> + use<> {
-        let own = self.state.id;
-        let cores = (0..self.state.shared.cores()).map(CoreId);
-        cores.filter(move |core| *core != own)
-    }
-
     /// Has those other cores take a turn, at the end of which they make room.
     pub(super) fn have_others_make_room(&mut self, which: impl Fn(&Self, CoreId) -> bool) {
-        for core in self.other_cores() {
+        for core in self.state.other_cores() {
             if which(self, core) {
                 self.tell(core, take_a_turn, &[]);
             }
