@@ -74,6 +74,11 @@ impl Making {
             .is_some_and(|since_ms| now_ms >= since_ms + IN_VAIN_MS)
     }
 
+    /// All hold no more than there is: nobody waits, and what was held far too much is not any more.
+    pub(in crate::dispatch) fn note_mended(&mut self) {
+        (self.waits_ms, self.far_beyond_ms) = (None, None);
+    }
+
     /// Somebody has found room.
     pub(in crate::dispatch) fn note_found(&mut self) {
         self.waits_ms = None;
@@ -113,6 +118,9 @@ mod tests {
         assert!(making.is_in_vain(true, 7 + IN_VAIN_MS));
         assert!(!making.is_in_vain(false, 8 + IN_VAIN_MS));
         assert!(!making.is_in_vain(true, 9 + IN_VAIN_MS));
+        // What was far beyond before all was mended is not since then.
+        making.note_mended();
+        assert!(!making.is_in_vain(true, 10 + 2 * IN_VAIN_MS));
         making.note_owed(100, 40);
         making.note_owed(30, 40);
         assert_eq!(making.owed(), 60);

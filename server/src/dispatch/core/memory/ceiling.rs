@@ -209,20 +209,16 @@ impl Core {
     /// Whether clients of this core are owed so much that some are closed.
     fn is_owed_too_much(&mut self) -> bool {
         let overdrawn = self.standing().overdrawn();
+        let (at_most, now_ms) = (self.overdraft_at_most(), self.state.clock.monotonic_ms());
+        let does_not_help = self.making.is_in_vain(overdrawn > 4 * at_most, now_ms);
         if overdrawn == 0 {
-            self.making.is_in_vain(false, 0);
             return false;
         }
         let owed = self.state.sessions.iter().map(owed_to);
         // As if the others' clients were owed as much.
         let owed = owed.sum::<u64>() * u64::from(self.state.shared.cores());
-        let cores = (0..self.state.shared.cores()).map(CoreId);
-        let may_go = cores
-            .map(|core| self.evictable_on(core))
-            .any(|bytes| bytes > 0);
-        let at_most = self.overdraft_at_most();
-        let now_ms = self.state.clock.monotonic_ms();
-        let does_not_help = self.making.is_in_vain(overdrawn > 4 * at_most, now_ms);
+        let mut cores = (0..self.state.shared.cores()).map(CoreId);
+        let may_go = cores.any(|core| self.evictable_on(core) > 0);
         let is_last_resort = overdrawn > at_most && !may_go || does_not_help;
         is_last_resort && owed >= overdrawn / 2 || owed > self.state.config.maxmemory_bytes / 4 * 3
     }

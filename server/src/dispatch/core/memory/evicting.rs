@@ -115,7 +115,7 @@ impl Core {
         gauges.evictable_bytes.store(evictable, Ordering::Relaxed);
         let is_overdrawn = self.state.shared.memory.free_bytes() < 0;
         if !is_overdrawn {
-            self.making.note_found();
+            self.making.note_mended();
             if !self.state.shard.evicts() {
                 return false;
             }
