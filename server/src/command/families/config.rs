@@ -1,12 +1,15 @@
 //! `CONFIG`: the configuration in force, read and changed by clients.
 
-use crate::command::{Args, CommandSpec, CoreCall, Flags, Group, Run, SessionCall};
+use crate::command::{
+    Args, CommandSpec, CoreCall, CoreFn, CoreRequest, Flags, Group, KeyAccess, Round, Rounds, Run,
+    SessionCall,
+};
 use crate::config::ConfigSetError;
 use crate::glob;
 use crate::observe::Removed;
 use crate::resp::errors::{self, CommandResult};
 use crate::resp::{ErrorReply, Reply};
-use crate::routing::CoreId;
+use crate::routing::{CoreId, SlotMap};
 
 /// The family's table.
 pub(crate) static COMMANDS: &[CommandSpec] = &[CommandSpec {
@@ -69,14 +72,17 @@ static SUBCOMMANDS: &[CommandSpec] = &[
     CommandSpec {
         name: "config|set",
         arity: -4,
-        flags: Flags::OPERATOR.with(Flags::WHOLE_KEYSPACE),
+        flags: Flags::OPERATOR,
         tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
         group: Group::Server,
         since: "2.0.0",
         syntax: "parameter value [parameter value ...]",
         summary: "Changes directives while the server runs.",
         complexity: "O(N) when N is the number of configuration parameters provided",
-        run: Run::OnSession(set),
+        run: Run::RoundsOfAll {
+            begin: begin_setting,
+            reaches: |_| Some(KeyAccess::Write),
+        },
         ..CommandSpec::BASE
     },
 ];
@@ -150,31 +156,95 @@ fn rewrite(call: &mut SessionCall<'_>) -> CommandResult {
     Ok(())
 }
 
-fn set(call: &mut SessionCall<'_>) -> CommandResult {
-    let args = call.args;
+/// `CONFIG SET`: the session's core changes the configuration, and it is answered when all cores have it in force.
+#[derive(Debug)]
+struct Setting {
+    /// The command's words.
+    words: Vec<Vec<u8>>,
+    cores: u16,
+    step: SettingStep,
+}
+
+#[derive(Debug)]
+enum SettingStep {
+    Change,
+    HaveFollowed,
+    Reply,
+}
+
+fn begin_setting(args: &Args<'_>, slots: &SlotMap) -> Result<Box<dyn Rounds>, ErrorReply> {
     if !args.len().is_multiple_of(2) {
         return Err(errors::SYNTAX);
     }
+    Ok(Box::new(Setting {
+        words: args.iter_from(0).map(<[u8]>::to_vec).collect(),
+        cores: slots.cores(),
+        step: SettingStep::Change,
+    }))
+}
+
+impl Rounds for Setting {
+    fn next(&mut self, answers: &[&[u8]], reply: &mut Reply<'_>) -> Result<Round, ErrorReply> {
+        match self.step {
+            SettingStep::Change => {
+                self.step = SettingStep::HaveFollowed;
+                let words = std::mem::take(&mut self.words);
+                Ok(self.ask_all(set_if_asking, &words))
+            }
+            SettingStep::HaveFollowed => {
+                if let Some(refusal) = answers.iter().find(|answer| !answer.is_empty()) {
+                    let refusal = String::from_utf8_lossy(refusal);
+                    return Err(ErrorReply::new(format!("ERR {refusal}")));
+                }
+                self.step = SettingStep::Reply;
+                // A core takes a changed configuration in before it runs what it is asked.
+                Ok(self.ask_all(|_| {}, &[]))
+            }
+            SettingStep::Reply => {
+                reply.ok();
+                Ok(Round::Done)
+            }
+        }
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.words.iter().map(Vec::capacity).sum()
+    }
+}
+
+impl Setting {
+    fn ask_all(&self, run: CoreFn, args: &[Vec<u8>]) -> Round {
+        let ask = |core| CoreRequest {
+            core: CoreId(core),
+            run,
+            args: args.to_vec(),
+        };
+        Round::Ask((0..self.cores).map(ask).collect())
+    }
+}
+
+/// Changes the configuration on the core of the session that asks. Answers why not.
+fn set_if_asking(call: &mut CoreCall<'_>) {
+    let Some(session) = &call.asking else {
+        return;
+    };
+    let origin = session.peer.origin();
+    let args = call.args;
     let changes: Vec<(&[u8], &[u8])> = (2..args.len())
         .step_by(2)
         .map(|at| (args.at(at), args.at(at + 1)))
         .collect();
-    let origin = call.session.peer.origin();
     let shared = &call.core.shared;
-    shared
-        .update_config(|present| {
-            let next = present.with_from(origin, &changes)?;
-            if next.maxclients > present.maxclients {
-                next.check_maxclients(shared.clients_possible(next.maxclients))?;
-            }
-            Ok(next)
-        })
-        .map_err(|error: ConfigSetError| ErrorReply::new(format!("ERR {error}")))?;
-    // In force for the next command of this turn. The other cores see it with their next turn, which is now.
-    call.core.config = call.core.shared.config();
-    call.core.tell_others(|_| {}, &[]);
-    call.reply(|reply| reply.ok());
-    Ok(())
+    let changed = shared.update_config(|present| -> Result<_, ConfigSetError> {
+        let next = present.with_from(origin, &changes)?;
+        if next.maxclients > present.maxclients {
+            next.check_maxclients(shared.clients_possible(next.maxclients))?;
+        }
+        Ok(next)
+    });
+    if let Err(refusal) = changed {
+        call.out.extend_from_slice(refusal.to_string().as_bytes());
+    }
 }
 
 #[cfg(test)]

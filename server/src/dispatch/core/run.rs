@@ -4,7 +4,8 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use crate::command::{
-    Args, Command, CommandSpec, CoreFn, FirstKey, Flags, Rounds, Run, SessionCall, ShardFn, Spread,
+    Args, Command, CommandSpec, CoreFn, FirstKey, Flags, KeyAccess, Rounds, Run, SessionCall,
+    ShardFn, Spread,
 };
 use crate::dispatch::core::Core;
 use crate::dispatch::core::execute::{end_command, wants_reply};
@@ -41,7 +42,11 @@ impl Core {
             Run::Blocking(_) => self.common_core(command.spec, args),
             _ => None,
         };
-        let is_spread = owner.is_none() && matches!(command.spec.run, Run::FanOut { .. });
+        let runs_later = match command.spec.run {
+            Run::FanOut { .. } => owner.is_none(),
+            Run::RoundsOfAll { reaches, .. } => self.takes_locks_of_all(reaches, args),
+            _ => false,
+        };
         match owner {
             Some(core)
                 if core != self.state.id
@@ -67,8 +72,8 @@ impl Core {
             Some(_) if let Some(begin) = command.steps.filter(|_| session.may_wait()) => {
                 self.run_in_steps(session, args, (command, begin), target, quiet);
             }
-            // What is spread runs elsewhere, and later.
-            _ if is_spread || !is_timed_apart(command, args, gates) => {
+            // What is spread runs elsewhere, and what needs locks of everything when it has them.
+            _ if runs_later || !is_timed_apart(command, args, gates) => {
                 self.start(session, args, command, target, owner, quiet);
                 // What tells of what has run does not tell of itself.
                 self.state.timing.ran(command.id);
@@ -148,8 +153,7 @@ impl Core {
                 }
             }
             Run::RoundsOfAll { begin, reaches } => {
-                // On one core all rounds are one step.
-                let takes_locks = self.state.shared.cores() > 1 && reaches(&args).is_some();
+                let takes_locks = self.takes_locks_of_all(reaches, args);
                 match self.rounds(session, args, command, begin, quiet) {
                     Some(rounds) if takes_locks => {
                         self.begin_rounds_on_cores(session, args, command, rounds, quiet);
@@ -185,6 +189,15 @@ impl Core {
             Run::Script(_) => unreachable!("a script begins elsewhere"),
             Run::Container => unreachable!("a container is resolved to its subcommand"),
         }
+    }
+
+    /// Whether rounds of a command run under locks of everything. On one core they are one step, and need none.
+    fn takes_locks_of_all(
+        &self,
+        reaches: fn(&Args<'_>) -> Option<KeyAccess>,
+        args: Args<'_>,
+    ) -> bool {
+        self.state.shared.cores() > 1 && reaches(&args).is_some()
     }
 
     /// Accounts for a command that began at `began` and was timed by itself; nanoseconds it took.

@@ -267,6 +267,46 @@ fn a_limit_that_comes_goes_or_changes_holds_for_cores_that_sleep() {
     }
 }
 
+#[test]
+fn a_limit_is_in_force_on_all_cores_when_config_set_is_answered() {
+    for cores in [1, 2, 4] {
+        let keys: Vec<String> = (0..cores).map(|core| key_on(core, cores, "k")).collect();
+        for way in ["", "MULTI\r\n", "CLIENT REPLY SKIP\r\n"] {
+            let mut server = Server::new(cores);
+            let client = server.connect(0);
+            for key in &keys {
+                assert_eq!(server.send(client, &set(key, 100)), "+OK\r\n");
+            }
+            let mut pipeline = format!("{way}CONFIG SET maxmemory 1\r\n");
+            if way.starts_with("MULTI") {
+                pipeline.push_str("EXEC\r\n");
+            }
+            let answered = match way {
+                "" => "+OK\r\n",
+                "MULTI\r\n" => "+OK\r\n+QUEUED\r\n*1\r\n+OK\r\n",
+                _ => "",
+            };
+            pipeline.push_str("CONFIG GET maxmemory\r\n");
+            let mut expected = format!("{answered}*2\r\n$9\r\nmaxmemory\r\n$1\r\n1\r\n");
+            for key in &keys {
+                let write = "return redis.call('set', KEYS[1], 1)";
+                pipeline.push_str(&format!("EVAL \"{write}\" 1 {key}\r\nSET {key} 1\r\n"));
+                expected.push_str(OOM);
+                expected.push_str(OOM);
+            }
+            let reply = server.send(client, pipeline.as_bytes());
+            let reply: String = reply
+                .split_inclusive("\r\n")
+                .map(|line| match line.contains("OOM command") {
+                    true => OOM,
+                    false => line,
+                })
+                .collect();
+            assert_eq!(reply, expected, "{cores} cores, {way}");
+        }
+    }
+}
+
 /// What a client that sends `request` without end is allowed to, while the batches of its core go where `ship` takes them.
 fn requests_taken(
     server: &mut Server,

@@ -209,6 +209,8 @@ impl Core {
             let gather = gather.under(locks, Then::Keep);
             return self.run_told_rounds(Some(session), gather, false);
         }
+        // It may change how commands run.
+        session.set_gate(gate::BEHIND_LAST, true);
         let is_told = self.is_told(command.spec.flags);
         self.begin_owned_under_locks(session, recipient, args, Plan::Rounds { rounds, is_told });
     }

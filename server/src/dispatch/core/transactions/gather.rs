@@ -160,8 +160,16 @@ impl Core {
                 let mut undo = locks.map(|locks| locks.id);
                 undo = undo.filter(|lock| !self.undos.is_empty() && self.enter_undo(*lock, work));
                 let gathered = self.begin_part_here(is_told);
+                let is_timed = locks.is_some() && self.gathers.get(id).is_in_rounds();
+                let began = is_timed.then(|| self.state.timing.begin_apart());
                 let answer =
                     self.part_here(session.as_deref_mut(), work, &args, recipient, &mut entries);
+                if let Some(began) = began {
+                    let nanos = nanos_since(began);
+                    self.state.timing.apart(nanos);
+                    self.state.stats.took_longer(recipient.command.id, nanos);
+                    self.gathers.note_time(id, nanos);
+                }
                 self.end_part_here(id, gathered);
                 if !entries.is_empty() {
                     self.gathers.hand(id as u32, std::mem::take(&mut entries));
@@ -253,6 +261,8 @@ impl Core {
                     handed: &handed,
                     hands: entries,
                 });
+                // It may have changed it.
+                self.notice_config();
             }
         }
         self.answer_unblock_now(&mut out);
