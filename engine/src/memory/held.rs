@@ -19,6 +19,7 @@ impl Memory {
     pub(crate) fn table_bytes(&self) -> u64 {
         self.heap.arena.table_bytes()
             + self.heap.extents.table_bytes()
+            + self.heap.drafts.bytes()
             + self.collections.table_bytes()
     }
 

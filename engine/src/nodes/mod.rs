@@ -113,6 +113,33 @@ pub(crate) fn read_u16(bytes: &[u8], at: usize) -> usize {
 pub(crate) struct Heap {
     pub(crate) arena: Arena,
     pub(crate) extents: Extents,
+    pub(crate) drafts: Drafts,
+}
+
+/// What is put together before it is written to a node, for one collection after the other.
+#[derive(Debug, Default)]
+pub(crate) struct Drafts {
+    /// An entry of a stream as it is to lie in a leaf.
+    pub(crate) entry: Vec<u8>,
+    /// A record with its head.
+    pub(crate) record: Vec<u8>,
+}
+
+impl Drafts {
+    /// A longer buffer is not kept.
+    const KEPT_BYTES: usize = 64 << 10;
+
+    /// Keeps the buffer of an entry for the next one.
+    pub(crate) fn keep_entry(&mut self, buffer: Vec<u8>) {
+        if buffer.capacity() <= Self::KEPT_BYTES {
+            self.entry = buffer;
+        }
+    }
+
+    /// Bytes kept.
+    pub(crate) fn bytes(&self) -> u64 {
+        (self.entry.capacity() + self.record.capacity()) as u64
+    }
 }
 
 impl Heap {
@@ -121,6 +148,7 @@ impl Heap {
         Ok(Self {
             arena: Arena::new(ceiling_bytes).ok_or(StoreError::OutOfMemory)?,
             extents: Extents::new(ceiling_bytes),
+            drafts: Drafts::default(),
         })
     }
 }

@@ -15,9 +15,6 @@ const TOGETHER: usize = 256;
 /// So many consumers of a group that goes are freed at once.
 const FREED_AT_ONCE_CONSUMERS: usize = 16;
 
-/// The memory that is kept for bodies of entries.
-const BODY_KEPT_BYTES: usize = 64 << 10;
-
 impl Stream {
     /// Does a change.
     ///
@@ -89,15 +86,13 @@ impl Stream {
         id: StreamId,
         given: Given<'_>,
     ) -> Result<Option<u32>, StoreError> {
-        let mut body = std::mem::take(&mut self.body);
+        let mut body = std::mem::take(&mut heap.drafts.entry);
         let len = self.len();
         let added = match self.forest.tree(ENTRIES).last < id || len == 0 {
             true => self.forest.append_entry(heap, id, given, &mut body),
             false => self.forest.put_entry(heap, id, given, &mut body),
         };
-        if body.capacity() <= BODY_KEPT_BYTES {
-            self.body = body;
-        }
+        heap.drafts.keep_entry(body);
         let home = added?;
         self.marks.last_id = self.marks.last_id.max(id);
         self.marks.entries_added = self.marks.entries_added.saturating_add(self.len() - len);
@@ -214,8 +209,10 @@ impl Stream {
             return Ok(());
         };
         let delivery = (id, delivery(number));
-        forest.deliver(heap, group, delivery, &mut self.body)?;
-        Ok(())
+        let mut body = std::mem::take(&mut heap.drafts.entry);
+        let delivered = forest.deliver(heap, group, delivery, &mut body);
+        heap.drafts.keep_entry(body);
+        delivered.map(|_| ())
     }
 
     fn release(&mut self, heap: &mut Heap, (group, consumer): (&[u8], &[u8]), last: StreamId) {

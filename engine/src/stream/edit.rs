@@ -57,15 +57,15 @@ impl Forest {
             true => Change::Replace,
             false => Change::Insert,
         };
-        let mut scratch = std::mem::take(&mut self.scratch);
         let is_full = leaf.len() >= tree.bounds.leaf_records;
+        let mut record = std::mem::take(&mut heap.drafts.record);
         let mut leaf = LeafMut(self.node_mut(heap, ordinal));
         let edited = match change {
-            Change::Replace => leaf.replace(&found, draft, &mut scratch),
+            Change::Replace => leaf.replace(&found, draft, &mut record),
             Change::Insert if is_full => Edited::Rewrite,
-            Change::Insert => leaf.insert(&found, draft, &mut scratch),
+            Change::Insert => leaf.insert(&found, draft, &mut record),
         };
-        self.scratch = scratch;
+        heap.drafts.record = record;
         if edited == Edited::Done {
             let after = self.leaf(heap, ordinal).record_bytes();
             self.payload_bytes = self.payload_bytes - before as u64 + after as u64;
@@ -87,16 +87,18 @@ impl Forest {
         let leaf = self.leaf(heap, ordinal);
         let before = leaf.record_bytes();
         let last = leaf.last().map(|place| place.id);
-        let mut scratch = std::mem::take(&mut self.scratch);
-        let edited = match leaf.len() < self.tree(id).bounds.leaf_records {
-            true => LeafMut(self.node_mut(heap, ordinal)).append(last, draft, &mut scratch),
+        let has_room = leaf.len() < self.tree(id).bounds.leaf_records;
+        let mut record = std::mem::take(&mut heap.drafts.record);
+        let edited = match has_room {
+            true => LeafMut(self.node_mut(heap, ordinal)).append(last, draft, &mut record),
             false => Edited::NoRoom,
         };
+        let record_bytes = record.len();
+        heap.drafts.record = record;
         let bounds = self.tree(id).bounds;
         let leaf = self.leaf(heap, ordinal);
-        let needed = leaf.used_bytes() + scratch.len() + RESTART_BYTES;
+        let needed = leaf.used_bytes() + record_bytes + RESTART_BYTES;
         let is_full = leaf.len() >= bounds.leaf_records || needed > bounds.leaf_bytes;
-        self.scratch = scratch;
         if edited != Edited::Done && is_full {
             let prelude = leaf.prelude().to_owned();
             return self.put_leaf(heap, id, at, (prelude.borrow(), draft));
@@ -380,9 +382,9 @@ impl Forest {
             self.payload_bytes -= before as u64;
             self.unlink(heap, id, &path, ordinal);
         } else {
-            let mut scratch = std::mem::take(&mut self.scratch);
-            LeafMut(self.node_mut(heap, ordinal)).remove(&found, &mut scratch);
-            self.scratch = scratch;
+            let mut record = std::mem::take(&mut heap.drafts.record);
+            LeafMut(self.node_mut(heap, ordinal)).remove(&found, &mut record);
+            heap.drafts.record = record;
             let after = self.leaf(heap, ordinal).record_bytes();
             self.payload_bytes = self.payload_bytes - before as u64 + after as u64;
             self.shrink(heap, id, &path, ordinal);

@@ -109,7 +109,6 @@ pub(super) struct Forest {
     /// Bytes of the records in leaves, and of what lies elsewhere of them.
     pub(super) payload_bytes: u64,
     pub(super) long_names: LongNames,
-    pub(super) scratch: Vec<u8>,
 }
 
 /// The way from a root to a leaf.
@@ -158,7 +157,6 @@ impl Forest {
             felled: Vec::new(),
             payload_bytes: 0,
             long_names: LongNames::default(),
-            scratch: Vec::new(),
         }
     }
 
@@ -166,7 +164,7 @@ impl Forest {
     pub(super) fn list_bytes(&self) -> u64 {
         let trees = self.trees.capacity() * size_of::<Option<Tree>>();
         let vacant = (self.vacant.capacity() + self.felled.capacity()) * size_of::<TreeId>();
-        let lists = trees + vacant + self.long_names.list_bytes() + self.scratch.capacity();
+        let lists = trees + vacant + self.long_names.list_bytes();
         self.table.list_bytes() + lists as u64
     }
 
@@ -193,6 +191,10 @@ impl Forest {
                 id
             }
             None => {
+                if self.trees.is_empty() {
+                    // Most streams have no groups.
+                    self.trees.reserve_exact(1);
+                }
                 self.trees.push(Some(tree));
                 TreeId(self.trees.len() as u32 - 1)
             }
@@ -488,9 +490,9 @@ impl Forest {
         if tail == NONE {
             return Ok(false);
         }
-        let mut scratch = std::mem::take(&mut self.scratch);
-        let done = self.append_to(heap, (tail, bounds, last), draft, &mut scratch);
-        self.scratch = scratch;
+        let mut record = std::mem::take(&mut heap.drafts.record);
+        let done = self.append_to(heap, (tail, bounds, last), draft, &mut record);
+        heap.drafts.record = record;
         if done == Ok(true) {
             self.appended(heap, id, draft.id, tail);
         }

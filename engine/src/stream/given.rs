@@ -73,7 +73,7 @@ impl Stream {
             return Ok(());
         };
         let (number, is_new) = self.consumer_for(group, (consumer, seen_at));
-        let mut body = std::mem::take(&mut self.body);
+        let mut body = std::mem::take(&mut heap.drafts.entry);
         let Self { groups, forest, .. } = self;
         let group_of = groups.at_mut(group);
         let delivery = |deliveries| Delivery {
@@ -102,12 +102,12 @@ impl Stream {
             if is_active {
                 state.active_at = Some(seen_at);
             }
-            self.body = body;
+            heap.drafts.keep_entry(body);
             return Ok(());
         };
         let given = each(entries).take(done);
         forest.take_back(heap, group_of, (given, replaced), &mut body);
-        self.body = body;
+        heap.drafts.keep_entry(body);
         if is_new {
             self.drop_consumer(heap, group, number);
         }

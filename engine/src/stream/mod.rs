@@ -89,8 +89,6 @@ pub(crate) struct Stream {
     producers: Producers,
     /// Bytes of groups, consumers and producers, which are not in the arena.
     state_bytes: u64,
-    /// An entry as it is to lie in a leaf.
-    body: Vec<u8>,
     /// Bounds of the trees of groups.
     short: Bounds,
 }
@@ -112,7 +110,6 @@ impl Stream {
             gone: Vec::new(),
             producers: Producers::default(),
             state_bytes: 0,
-            body: Vec::new(),
             short,
         }
     }
@@ -140,7 +137,7 @@ impl Stream {
 
     /// Bytes of its lists, which are not in the arena, and of the root.
     pub(crate) fn list_bytes(&self) -> u64 {
-        let lists = self.body.capacity() + self.gone.capacity() * size_of::<Names<Consumer>>();
+        let lists = self.gone.capacity() * size_of::<Names<Consumer>>();
         size_of::<Self>() as u64 + self.forest.list_bytes() + self.state_bytes + lists as u64
     }
 

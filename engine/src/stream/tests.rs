@@ -56,6 +56,21 @@ fn an_entry_of_two_small_fields_takes_at_most_six_bytes_beside_its_values() {
 }
 
 #[test]
+fn a_stream_of_an_entry_takes_its_root_and_a_node_however_long_its_entries_have_been() {
+    let mut heap = Heap::new(1 << 30).expect("address space");
+    let mut stream = filled(&mut heap, 1);
+    assert!(stream.list_bytes() < 640, "{}", stream.list_bytes());
+    assert!(stream.block_bytes() < 256, "{}", stream.block_bytes());
+    let mut long = Vec::new();
+    Fields::write(b"field", &[b'v'; 40_000], &mut long);
+    let (id, fields) = (StreamId::new(1_800_000_000_000, 0), &long[..]);
+    let before = stream.list_bytes();
+    apply(&mut stream, &mut heap, &StreamChange::Added { id, fields });
+    apply(&mut stream, &mut heap, &StreamChange::Removed { id });
+    assert!(stream.list_bytes() <= before + 64);
+}
+
+#[test]
 fn what_is_pending_takes_few_bytes_and_gives_them_back() {
     let mut heap = Heap::new(1 << 30).expect("address space");
     let count = if cfg!(miri) { 500 } else { 100_000 };
