@@ -20,6 +20,9 @@ const SMALL_LIMIT_BYTES: u64 = 64 << 20;
 const STANDING_SHIFT: u32 = 2;
 /// What is anonymous and touched soon after the start by whoever works counts as if it had been there: stacks, buffers, tables of the runtime.
 const TOUCHED_FIRST_BYTES: u64 = 1 << 20;
+/// Of a limit from 128 MB on this part is for what grows before anybody can look: replies and batches of a turn, and what a core allocates while another is
+/// in a long step. A 64th, so that such growth ends below 102%. Of what the limit is beyond [`SMALL_LIMIT_BYTES`] it takes up to a 32nd.
+const HEADROOM_SHIFT: u32 = 6;
 /// Milliseconds between two measurements.
 const PERIOD_MS: u64 = 20;
 
@@ -67,7 +70,7 @@ impl Resident {
                 .is_ok()
     }
 
-    /// So much is resident, of which the cores count so many bytes. What of the rest counts under a limit.
+    /// So much is resident, of which the cores count so many bytes. What is leased under a limit ([`Self::counted_bytes`]).
     pub fn note(&self, resident: ResidentBytes, by_cores_bytes: u64, maxmemory_bytes: u64) -> u64 {
         let anonymous = resident.anonymous.saturating_sub(by_cores_bytes);
         self.anonymous.store(anonymous, Ordering::Relaxed);
@@ -75,13 +78,13 @@ impl Resident {
         self.counted_bytes(maxmemory_bytes)
     }
 
-    /// What counts under a limit of what is resident and counted by no core, as last measured.
+    /// What counts under a limit of what is resident and counted by no core, as last measured, and the room that is left for what comes unasked.
     pub fn counted_bytes(&self, maxmemory_bytes: u64) -> u64 {
         let since = self.since_start_bytes();
         let standing = self.uncounted_bytes() - since;
         let for_standing = maxmemory_bytes.saturating_sub(SMALL_LIMIT_BYTES) >> STANDING_SHIFT;
         let for_since = maxmemory_bytes.saturating_sub(FREE_OF_CHARGE_BYTES) >> SINCE_SHIFT;
-        standing.min(for_standing) + since.min(for_since)
+        standing.min(for_standing) + since.min(for_since) + headroom_bytes(maxmemory_bytes)
     }
 
     /// Bytes resident and counted by no core that were not there at start, and lie in no file.
@@ -96,6 +99,12 @@ impl Resident {
     pub fn uncounted_bytes(&self) -> u64 {
         self.anonymous.load(Ordering::Relaxed) + self.in_files.load(Ordering::Relaxed)
     }
+}
+
+/// Bytes of a limit that are left for what grows before anybody can look.
+fn headroom_bytes(maxmemory_bytes: u64) -> u64 {
+    let beyond_small = maxmemory_bytes.saturating_sub(SMALL_LIMIT_BYTES);
+    (maxmemory_bytes >> HEADROOM_SHIFT).min(beyond_small >> (HEADROOM_SHIFT - 1))
 }
 
 #[cfg(test)]
@@ -117,20 +126,23 @@ mod tests {
         resident.begin(mib(1, 3));
         assert_eq!(resident.note(mib(42, 3), 40 * MIB, 0), 0);
         assert_eq!(resident.note(mib(42, 3), 40 * MIB, 64 * MIB), 0);
-        assert_eq!(resident.counted_bytes(256 * MIB), 5 * MIB);
+        assert_eq!(resident.counted_bytes(256 * MIB), (5 + 4) * MIB);
         // Code that has run by now is none that has come since.
         assert_eq!(resident.note(mib(42, 8), 40 * MIB, 64 * MIB), 0);
-        assert_eq!(resident.counted_bytes(72 * MIB), 2 * MIB);
-        assert_eq!(resident.counted_bytes(128 * MIB), 10 * MIB);
+        assert_eq!(resident.counted_bytes(72 * MIB), 2 * MIB + MIB / 4);
+        assert_eq!(resident.counted_bytes(128 * MIB), (10 + 2) * MIB);
         assert_eq!(resident.since_start_bytes(), 0);
         // What the allocator keeps is.
         assert_eq!(resident.note(mib(45, 8), 40 * MIB, 64 * MIB), 3 * MIB);
         assert_eq!(resident.counted_bytes(16 * MIB), 0);
         assert_eq!(resident.counted_bytes(18 * MIB), MIB);
-        assert_eq!(resident.counted_bytes(128 * MIB), 13 * MIB);
+        assert_eq!(resident.counted_bytes(128 * MIB), (13 + 2) * MIB);
         assert_eq!(resident.uncounted_bytes(), 13 * MIB);
         // What has gone since the start is not made up for by what has come.
-        assert_eq!(resident.note(mib(41, 8), 40 * MIB, 128 * MIB), 9 * MIB);
+        assert_eq!(
+            resident.note(mib(41, 8), 40 * MIB, 128 * MIB),
+            (9 + 2) * MIB
+        );
         assert_eq!(resident.since_start_bytes(), 0);
     }
 
