@@ -20,7 +20,7 @@ use super::mini::Mini;
 use super::parts::{Parts, Shape};
 use super::rng::mix;
 use super::sample::Sample;
-use super::{Candidate, Choice, Coming, Entries, Identity, Policy, Scope, Use};
+use super::{Candidate, Choice, Coming, Entries, Identity, Policy, Scope, Settled, Use};
 use crate::AccessClock;
 
 /// What is chosen among; the first is chosen until another has shown that it misses less.
@@ -75,6 +75,12 @@ impl Adaptive {
             asked: 0,
             came: 0,
         }
+    }
+
+    /// Samples keys of a shard from now on.
+    pub(crate) fn sample_shard(&mut self) {
+        self.sample.take_highest();
+        self.scale();
     }
 
     /// How often another shape was chosen.
@@ -165,9 +171,17 @@ impl Policy for Adaptive {
         self.parts.used(history, how)
     }
 
+    fn settled(&self) -> Settled {
+        self.parts.settled()
+    }
+
     #[inline(always)]
     fn samples(&self, identity: Identity) -> bool {
         self.sample.has(identity)
+    }
+
+    fn sampled_hashes(&self) -> u64 {
+        self.sample.hashes()
     }
 
     fn sampled(&mut self, identity: Identity, bytes: u64, how: Use) {

@@ -8,7 +8,7 @@
 use super::queue::{Counts, Place, Queue};
 use super::rng::Rng;
 use super::sampled::{any, strays};
-use super::{Candidate, Choice, Coming, Entries, Identity, LOOKS_MAX, Policy, Scope, Use};
+use super::{Candidate, Choice, Coming, Entries, Identity, LOOKS_MAX, Policy, Scope, Settled, Use};
 use crate::AccessClock;
 
 const PLACE: Place = Place {
@@ -40,6 +40,10 @@ impl Policy for Fifo {
     #[inline(always)]
     fn used(&mut self, history: AccessClock, _how: Use) -> AccessClock {
         history
+    }
+
+    fn settled(&self) -> Settled {
+        Settled::ALL
     }
 
     #[inline]

@@ -5,7 +5,7 @@
 //! ```
 
 use super::lru::Lru;
-use super::{Candidate, Choice, Coming, Entries, Identity, Policy, Scope, Use};
+use super::{Candidate, Choice, Coming, Entries, Identity, Policy, Scope, Settled, Use};
 use crate::{AccessClock, UnixMillis};
 
 /// Entries by the time of their last change.
@@ -36,6 +36,10 @@ impl Policy for Lrm {
             Use::Read => history,
             Use::Write => self.0.clock(),
         }
+    }
+
+    fn settled(&self) -> Settled {
+        self.0.settled()
     }
 
     #[inline]

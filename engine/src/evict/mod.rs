@@ -34,6 +34,7 @@ mod rng;
 mod s3fifo;
 mod sample;
 mod sampled;
+mod settled;
 #[cfg(any(test, feature = "bench"))]
 pub mod shards;
 mod shortlist;
@@ -55,6 +56,7 @@ pub use evictor::{Evictor, PolicyName};
 pub use lfu::Lfu;
 pub(crate) use mini::Value;
 pub(crate) use rng::{Rng, below};
+pub use settled::Settled;
 
 pub use crate::spiral::drawn::{Coming, Identity};
 use crate::{AccessClock, UnixMillis};
@@ -142,13 +144,22 @@ pub trait Policy {
     /// The history of an entry that comes to be, also by another name or from elsewhere.
     fn inserted(&mut self, identity: Identity, bytes: u64) -> AccessClock;
 
-    /// The history of an entry that is used. It runs with every hit: a few instructions on a field or two.
+    /// The history of an entry that is used. It runs with hits: a few instructions on a field or two.
     fn used(&mut self, history: AccessClock, how: Use) -> AccessClock;
+
+    /// Histories that [`Self::used`] leaves as they are, until the clock is set or a victim is asked for: uses of these entries it need not
+    /// be told of.
+    fn settled(&self) -> Settled;
 
     /// Whether [`Self::sampled`] wants to be told of uses of this entry.
     #[inline(always)]
     fn samples(&self, _identity: Identity) -> bool {
         false
+    }
+
+    /// All that it [samples](Self::samples) is among so many of the highest hashes.
+    fn sampled_hashes(&self) -> u64 {
+        0
     }
 
     /// A use of an entry that the policy [samples](Self::samples).

@@ -24,7 +24,7 @@
 use super::ghost::{GHOSTS_AHEAD, Ghost};
 use super::queue::{Counts, Place, Queue};
 use super::sampled::Draw;
-use super::{Candidate, Choice, Coming, Entries, Identity, LOOKS_MAX, Policy, Scope, Use};
+use super::{Candidate, Choice, Coming, Entries, Identity, LOOKS_MAX, Policy, Scope, Settled, Use};
 use crate::AccessClock;
 
 const STAMP_BITS: u32 = 20;
@@ -284,6 +284,10 @@ impl Policy for Parts {
         } else {
             counted
         })
+    }
+
+    fn settled(&self) -> Settled {
+        Settled::only(self.in_main(USES))
     }
 
     #[inline]

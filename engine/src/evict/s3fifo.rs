@@ -12,7 +12,7 @@ use super::ghost::{GHOSTS_AHEAD, Ghost};
 use super::queue::{Counts, Place, Queue};
 use super::rng::Rng;
 use super::sampled::{any, strays};
-use super::{Candidate, Choice, Coming, Entries, Identity, LOOKS_MAX, Policy, Scope, Use};
+use super::{Candidate, Choice, Coming, Entries, Identity, LOOKS_MAX, Policy, Scope, Settled, Use};
 use crate::AccessClock;
 
 const STAMP_BITS: u32 = 20;
@@ -115,6 +115,10 @@ impl Policy for S3Fifo {
     fn used(&mut self, history: AccessClock, _how: Use) -> AccessClock {
         let counts = history.0 & USES < USES_MAX * USE_ONE;
         AccessClock(history.0 + (u32::from(counts) << STAMP_BITS))
+    }
+
+    fn settled(&self) -> Settled {
+        Settled::with(USES, USES_MAX * USE_ONE)
     }
 
     #[inline]
