@@ -20,7 +20,7 @@ use super::mini::Mini;
 use super::parts::{Parts, Shape};
 use super::rng::mix;
 use super::sample::Sample;
-use super::{Candidate, Choice, Coming, Entries, Identity, Policy, Scope, Settled, Use};
+use super::{Candidate, Choice, Coming, Entries, Foreseen, Identity, Policy, Scope, Use};
 use crate::AccessClock;
 
 /// What is chosen among; the first is chosen until another has shown that it misses less.
@@ -171,8 +171,8 @@ impl Policy for Adaptive {
         self.parts.used(history, how)
     }
 
-    fn settled(&self) -> Settled {
-        self.parts.settled()
+    fn foreseen(&self) -> Foreseen {
+        self.parts.foreseen()
     }
 
     #[inline(always)]

@@ -10,7 +10,7 @@ use super::random::Random;
 use super::s3fifo::S3Fifo;
 use super::sieve::Sieve;
 use super::ttl::Ttl;
-use super::{Candidate, Choice, Coming, Entries, Identity, Policy, Scope, Settled, Use};
+use super::{Candidate, Choice, Coming, Entries, Foreseen, Identity, Policy, Scope, Use};
 use crate::{AccessClock, UnixMillis};
 
 macro_rules! policies {
@@ -161,8 +161,12 @@ impl Policy for Evictor {
         chosen!(&mut self.0, policy => policy.used(history, how))
     }
 
-    fn settled(&self) -> Settled {
-        chosen!(&self.0, policy => policy.settled())
+    fn foreseen(&self) -> Foreseen {
+        chosen!(&self.0, policy => policy.foreseen())
+    }
+
+    fn foresees_reads_alone(&self) -> bool {
+        chosen!(&self.0, policy => policy.foresees_reads_alone())
     }
 
     #[inline(always)]

@@ -8,7 +8,9 @@
 use super::queue::{Counts, Place, Queue};
 use super::rng::Rng;
 use super::sampled::{any, strays};
-use super::{Candidate, Choice, Coming, Entries, Identity, LOOKS_MAX, Policy, Scope, Settled, Use};
+use super::{
+    Candidate, Choice, Coming, Entries, Foreseen, Identity, LOOKS_MAX, Policy, Scope, Use,
+};
 use crate::AccessClock;
 
 const PLACE: Place = Place {
@@ -42,8 +44,8 @@ impl Policy for Fifo {
         history
     }
 
-    fn settled(&self) -> Settled {
-        Settled::ALL
+    fn foreseen(&self) -> Foreseen {
+        Foreseen::NOTHING
     }
 
     #[inline]

@@ -3,7 +3,7 @@
 //! It is [`super::parts`] without a small queue: all entries are ranked.
 
 use super::parts::{Parts, Shape};
-use super::{Candidate, Choice, Coming, Entries, Identity, Policy, Scope, Settled, Use};
+use super::{Candidate, Choice, Coming, Entries, Foreseen, Identity, Policy, Scope, Use};
 use crate::AccessClock;
 
 /// Entries ranked by level + (uses + 1) / bytes.
@@ -29,8 +29,8 @@ impl Policy for Gdsf {
         self.0.used(history, how)
     }
 
-    fn settled(&self) -> Settled {
-        self.0.settled()
+    fn foreseen(&self) -> Foreseen {
+        self.0.foreseen()
     }
 
     #[inline]

@@ -8,7 +8,7 @@
 
 use super::rng::{Coin, below};
 use super::sampled::{Draw, SAMPLES};
-use super::{Candidate, Choice, Coming, Entries, Identity, Policy, Scope, Settled, Use};
+use super::{Candidate, Choice, Coming, Entries, Foreseen, Identity, Policy, Scope, Use};
 use crate::{AccessClock, UnixMillis};
 
 /// The count of an entry that is new, so that it is not the first to be evicted.
@@ -55,10 +55,15 @@ impl Lfu {
     #[inline(always)]
     fn count_in(self, minute: u32, history: AccessClock) -> u8 {
         let count = history.0 & COUNT_MAX;
-        let decay = match minute.wrapping_sub(history.0 >> COUNT_BITS) & MINUTE_MASK {
-            0 => 0,
-            idle_minutes => idle_minutes.checked_div(self.decay_minutes).unwrap_or(0),
-        };
+        match minute.wrapping_sub(history.0 >> COUNT_BITS) & MINUTE_MASK {
+            0 => count as u8,
+            idle_minutes => self.decayed(count, idle_minutes),
+        }
+    }
+
+    #[cold]
+    fn decayed(self, count: u32, idle_minutes: u32) -> u8 {
+        let decay = idle_minutes.checked_div(self.decay_minutes).unwrap_or(0);
         count.saturating_sub(decay) as u8
     }
 
@@ -66,11 +71,11 @@ impl Lfu {
     #[inline(always)]
     fn used(self, history: AccessClock, minute: u32, random: u64) -> AccessClock {
         let count = self.count_in(minute, history);
-        let above_new = u64::from(count).saturating_sub(NEW_COUNT.into());
         // One use in so many counts.
+        let above_new = u64::from(count).saturating_sub(NEW_COUNT.into());
         let uses = above_new * u64::from(self.log_factor) + 1;
-        let counts = below(random, uses) == 0;
-        AccessClock(minute << COUNT_BITS | u32::from(count.saturating_add(counts.into())))
+        let counts = below(random, uses) == 0 && u32::from(count) < COUNT_MAX;
+        AccessClock(minute << COUNT_BITS | u32::from(count) + u32::from(counts))
     }
 
     /// Whole minutes since an entry was used last.
@@ -127,8 +132,8 @@ impl Policy for LfuPolicy {
         self.counting.used(history, self.minute, self.coin.toss())
     }
 
-    fn settled(&self) -> Settled {
-        Settled::only(AccessClock(self.minute << COUNT_BITS | COUNT_MAX))
+    fn foreseen(&self) -> Foreseen {
+        Foreseen::settled(u32::MAX, self.minute << COUNT_BITS | COUNT_MAX)
     }
 
     #[inline]

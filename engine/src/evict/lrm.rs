@@ -5,7 +5,7 @@
 //! ```
 
 use super::lru::Lru;
-use super::{Candidate, Choice, Coming, Entries, Identity, Policy, Scope, Settled, Use};
+use super::{Candidate, Choice, Coming, Entries, Foreseen, Identity, Policy, Scope, Use};
 use crate::{AccessClock, UnixMillis};
 
 /// Entries by the time of their last change.
@@ -38,8 +38,12 @@ impl Policy for Lrm {
         }
     }
 
-    fn settled(&self) -> Settled {
-        self.0.settled()
+    fn foreseen(&self) -> Foreseen {
+        Foreseen::NOTHING
+    }
+
+    fn foresees_reads_alone(&self) -> bool {
+        true
     }
 
     #[inline]

@@ -5,7 +5,7 @@
 //! ```
 
 use super::sampled::{Draw, SAMPLES};
-use super::{Candidate, Choice, Coming, Entries, Identity, Policy, Scope, Settled, Use};
+use super::{Candidate, Choice, Coming, Entries, Foreseen, Identity, Policy, Scope, Use};
 use crate::{AccessClock, UnixMillis};
 
 /// Entries by the time of their last use.
@@ -54,8 +54,8 @@ impl Policy for Lru {
         self.clock
     }
 
-    fn settled(&self) -> Settled {
-        Settled::only(self.clock)
+    fn foreseen(&self) -> Foreseen {
+        Foreseen::becomes(self.clock)
     }
 
     #[inline]

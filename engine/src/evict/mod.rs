@@ -20,6 +20,7 @@ mod ages;
 mod curve;
 mod evictor;
 mod fifo;
+mod foreseen;
 mod gdsf;
 mod ghost;
 pub mod lending;
@@ -34,7 +35,6 @@ mod rng;
 mod s3fifo;
 mod sample;
 mod sampled;
-mod settled;
 #[cfg(any(test, feature = "bench"))]
 pub mod shards;
 mod shortlist;
@@ -53,10 +53,10 @@ pub use ages::{AGE_CLASSES, Ages};
 pub(crate) use curve::What;
 pub use curve::{Curve, CurveOptions, CurveStats, PERCENTS, Point};
 pub use evictor::{Evictor, PolicyName};
+pub use foreseen::Foreseen;
 pub use lfu::Lfu;
 pub(crate) use mini::Value;
 pub(crate) use rng::{Rng, below};
-pub use settled::Settled;
 
 pub use crate::spiral::drawn::{Coming, Identity};
 use crate::{AccessClock, UnixMillis};
@@ -147,9 +147,14 @@ pub trait Policy {
     /// The history of an entry that is used. It runs with hits: a few instructions on a field or two.
     fn used(&mut self, history: AccessClock, how: Use) -> AccessClock;
 
-    /// Histories that [`Self::used`] leaves as they are, until the clock is set or a victim is asked for: uses of these entries it need not
-    /// be told of.
-    fn settled(&self) -> Settled;
+    /// What [`Self::used`] makes of histories as things are: of those foreseen it need not be asked. It changes with the time, and with what
+    /// comes and goes; who asks for it once for a turn, or a victim, is right about all but those that have come since.
+    fn foreseen(&self) -> Foreseen;
+
+    /// Whether what is foreseen is so of entries that are read, and not of those that are changed.
+    fn foresees_reads_alone(&self) -> bool {
+        false
+    }
 
     /// Whether [`Self::sampled`] wants to be told of uses of this entry.
     #[inline(always)]

@@ -24,11 +24,14 @@
 use super::ghost::{GHOSTS_AHEAD, Ghost};
 use super::queue::{Counts, Place, Queue};
 use super::sampled::Draw;
-use super::{Candidate, Choice, Coming, Entries, Identity, LOOKS_MAX, Policy, Scope, Settled, Use};
+use super::{
+    Candidate, Choice, Coming, Entries, Foreseen, Identity, LOOKS_MAX, Policy, Scope, Use,
+};
 use crate::AccessClock;
 
 const STAMP_BITS: u32 = 20;
 const STAMP_MASK: u32 = (1 << STAMP_BITS) - 1;
+const USE_ONE: u32 = 1 << STAMP_BITS;
 const USES: u32 = 7 << STAMP_BITS;
 const MAIN: u32 = 1 << 23;
 
@@ -286,8 +289,13 @@ impl Policy for Parts {
         })
     }
 
-    fn settled(&self) -> Settled {
-        Settled::only(self.in_main(USES))
+    fn foreseen(&self) -> Foreseen {
+        let counted = (!STAMP_MASK, USE_ONE + self.level_stamp);
+        // The latest of the stamps that are too near, without those before they began anew.
+        let near = self.window.min(self.next_stamp + 1);
+        Foreseen::settled(u32::MAX, MAIN | USES | self.level_stamp)
+            .counting(MAIN..MAIN | USES, counted)
+            .sparing(self.next_stamp + 1 - near, near)
     }
 
     #[inline]

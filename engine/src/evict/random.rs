@@ -3,7 +3,7 @@
 use super::lru::Lru;
 use super::rng::Rng;
 use super::sampled::any;
-use super::{Candidate, Choice, Coming, Entries, Identity, Policy, Scope, Settled, Use};
+use super::{Candidate, Choice, Coming, Entries, Foreseen, Identity, Policy, Scope, Use};
 use crate::{AccessClock, UnixMillis};
 
 /// Entries as they are drawn.
@@ -35,8 +35,8 @@ impl Policy for Random {
         self.uses.used(history, how)
     }
 
-    fn settled(&self) -> Settled {
-        self.uses.settled()
+    fn foreseen(&self) -> Foreseen {
+        self.uses.foreseen()
     }
 
     #[inline]

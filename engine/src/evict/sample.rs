@@ -143,3 +143,30 @@ impl Sample {
 pub(crate) fn below(rate: f64) -> u32 {
     (rate * f64::from(u32::MAX)) as u32
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::rng::Rng;
+    use super::*;
+
+    #[test]
+    fn a_sample_of_a_shard_has_its_part_of_the_highest_hashes() {
+        let mut sample = Sample::new(512.0, 1.0 / 64.0..=1.0, 7);
+        sample.take_highest();
+        for entries in [512.0, 1000.0, 5000.0, 100_000.0] {
+            sample.fit_to(entries);
+            let mut rng = Rng::new(1);
+            let mut sampled = 0;
+            for _ in 0..100_000 {
+                let hash = rng.next();
+                if sample.has(Identity::of(hash)) {
+                    sampled += 1;
+                    assert!(u64::MAX - hash < sample.hashes());
+                }
+            }
+            let part = f64::from(sampled) / 100_000.0;
+            assert!((part / sample.rate() - 1.0).abs() < 0.1, "{entries} {part}");
+        }
+        assert_eq!(Sample::new(512.0, 0.5..=1.0, 7).hashes(), 0);
+    }
+}

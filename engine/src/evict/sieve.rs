@@ -13,7 +13,9 @@ use std::mem::swap;
 use super::queue::{Counts, Place, Queue};
 use super::rng::Rng;
 use super::sampled::{any, strays};
-use super::{Candidate, Choice, Coming, Entries, Identity, LOOKS_MAX, Policy, Scope, Settled, Use};
+use super::{
+    Candidate, Choice, Coming, Entries, Foreseen, Identity, LOOKS_MAX, Policy, Scope, Use,
+};
 use crate::AccessClock;
 
 const STAMP_BITS: u32 = AccessClock::BITS - 2;
@@ -72,8 +74,8 @@ impl Policy for Sieve {
         AccessClock(history.0 | USED)
     }
 
-    fn settled(&self) -> Settled {
-        Settled::with(USED, USED)
+    fn foreseen(&self) -> Foreseen {
+        Foreseen::settled(USED, USED).adding(USED)
     }
 
     #[inline]

@@ -2,7 +2,7 @@
 
 use super::lru::Lru;
 use super::sampled::{Draw, SAMPLES};
-use super::{Candidate, Choice, Coming, Entries, Identity, Policy, Scope, Settled, Use};
+use super::{Candidate, Choice, Coming, Entries, Foreseen, Identity, Policy, Scope, Use};
 use crate::{AccessClock, UnixMillis};
 
 /// Entries by their deadlines.
@@ -38,8 +38,8 @@ impl Policy for Ttl {
         self.uses.used(history, how)
     }
 
-    fn settled(&self) -> Settled {
-        self.uses.settled()
+    fn foreseen(&self) -> Foreseen {
+        self.uses.foreseen()
     }
 
     #[inline]

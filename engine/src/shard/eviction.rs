@@ -402,7 +402,7 @@ impl Shard {
         };
         let scope = eviction.scope;
         let choice = eviction.evictor_mut().victim(&mut view, scope);
-        self.uses.settled = eviction.evictor.settled();
+        self.uses.foreseen = eviction.evictor.foreseen();
         let identity = match choice {
             Choice::Victim(identity) => identity,
             Choice::Later => return Evicted::Later,
@@ -584,6 +584,7 @@ impl Shard {
     }
 
     /// Bytes of what the policy holds besides the entries.
+    #[inline(always)]
     pub(super) fn eviction_bytes(&self) -> u64 {
         self.eviction
             .as_ref()

@@ -336,11 +336,11 @@ impl Shard {
     #[inline(always)]
     fn look_at(&mut self, db: DbIndex, found: (u64, Entry), access: Access) -> EntryRef<'_> {
         let (_, entry) = found;
-        let before = self.memory.head_of(entry).access();
         if access == Access::Touch {
-            self.touch(db, found, before, Use::Read);
+            let before = self.touch(db, found, Use::Read);
+            return self.memory.view(entry).with_access(before);
         }
-        self.memory.view(entry).with_access(before)
+        self.memory.view(entry)
     }
 
     /// `watcher` watches one more key.

@@ -101,8 +101,8 @@ fn gets_of_used_once((policy, pipeline): (&str, usize)) -> Fed {
 }
 
 /// A use of an entry that has been used often, as most hits of a cache are.
-fn gets_of_used_often((policy, pipeline): (&str, usize)) -> Fed {
-    gets_counted(policy, pipeline, USES_OFTEN)
+fn gets_of_used_often(policy: &str) -> Fed {
+    gets_counted(policy, 64, USES_OFTEN)
 }
 
 /// SETs of keys that are not there, under a policy that evicts about as many.
@@ -241,14 +241,7 @@ fn get_hit((mut server, input): Fed) -> Fed {
 #[library_benchmark]
 #[bench::noeviction_1(args = (("noeviction", 1)), setup = gets_of_used_once)]
 #[bench::lru_1(args = (("allkeys-lru", 1)), setup = gets_of_used_once)]
-#[bench::lfu_1(args = (("allkeys-lfu", 1)), setup = gets_of_used_once)]
-#[bench::lrm_1(args = (("allkeys-lrm", 1)), setup = gets_of_used_once)]
-#[bench::random_1(args = (("allkeys-random", 1)), setup = gets_of_used_once)]
 #[bench::ttl_1(args = (("volatile-ttl", 1)), setup = gets_of_used_once)]
-#[bench::fifo_1(args = (("allkeys-fifo", 1)), setup = gets_of_used_once)]
-#[bench::sieve_1(args = (("allkeys-sieve", 1)), setup = gets_of_used_once)]
-#[bench::s3fifo_1(args = (("allkeys-s3fifo", 1)), setup = gets_of_used_once)]
-#[bench::gdsf_1(args = (("allkeys-gdsf", 1)), setup = gets_of_used_once)]
 #[bench::adaptive_1(args = (("allkeys-adaptive", 1)), setup = gets_of_used_once)]
 #[bench::noeviction_16(args = (("noeviction", 16)), setup = gets_of_used_once)]
 #[bench::lru_16(args = (("allkeys-lru", 16)), setup = gets_of_used_once)]
@@ -278,39 +271,17 @@ fn get_counted((mut server, input): Fed) -> Fed {
 }
 
 #[library_benchmark]
-#[bench::noeviction_1(args = (("noeviction", 1)), setup = gets_of_used_often)]
-#[bench::lru_1(args = (("allkeys-lru", 1)), setup = gets_of_used_often)]
-#[bench::lfu_1(args = (("allkeys-lfu", 1)), setup = gets_of_used_often)]
-#[bench::lrm_1(args = (("allkeys-lrm", 1)), setup = gets_of_used_often)]
-#[bench::random_1(args = (("allkeys-random", 1)), setup = gets_of_used_often)]
-#[bench::ttl_1(args = (("volatile-ttl", 1)), setup = gets_of_used_often)]
-#[bench::fifo_1(args = (("allkeys-fifo", 1)), setup = gets_of_used_often)]
-#[bench::sieve_1(args = (("allkeys-sieve", 1)), setup = gets_of_used_often)]
-#[bench::s3fifo_1(args = (("allkeys-s3fifo", 1)), setup = gets_of_used_often)]
-#[bench::gdsf_1(args = (("allkeys-gdsf", 1)), setup = gets_of_used_often)]
-#[bench::adaptive_1(args = (("allkeys-adaptive", 1)), setup = gets_of_used_often)]
-#[bench::noeviction_16(args = (("noeviction", 16)), setup = gets_of_used_often)]
-#[bench::lru_16(args = (("allkeys-lru", 16)), setup = gets_of_used_often)]
-#[bench::lfu_16(args = (("allkeys-lfu", 16)), setup = gets_of_used_often)]
-#[bench::lrm_16(args = (("allkeys-lrm", 16)), setup = gets_of_used_often)]
-#[bench::random_16(args = (("allkeys-random", 16)), setup = gets_of_used_often)]
-#[bench::ttl_16(args = (("volatile-ttl", 16)), setup = gets_of_used_often)]
-#[bench::fifo_16(args = (("allkeys-fifo", 16)), setup = gets_of_used_often)]
-#[bench::sieve_16(args = (("allkeys-sieve", 16)), setup = gets_of_used_often)]
-#[bench::s3fifo_16(args = (("allkeys-s3fifo", 16)), setup = gets_of_used_often)]
-#[bench::gdsf_16(args = (("allkeys-gdsf", 16)), setup = gets_of_used_often)]
-#[bench::adaptive_16(args = (("allkeys-adaptive", 16)), setup = gets_of_used_often)]
-#[bench::noeviction_64(args = (("noeviction", 64)), setup = gets_of_used_often)]
-#[bench::lru_64(args = (("allkeys-lru", 64)), setup = gets_of_used_often)]
-#[bench::lfu_64(args = (("allkeys-lfu", 64)), setup = gets_of_used_often)]
-#[bench::lrm_64(args = (("allkeys-lrm", 64)), setup = gets_of_used_often)]
-#[bench::random_64(args = (("allkeys-random", 64)), setup = gets_of_used_often)]
-#[bench::ttl_64(args = (("volatile-ttl", 64)), setup = gets_of_used_often)]
-#[bench::fifo_64(args = (("allkeys-fifo", 64)), setup = gets_of_used_often)]
-#[bench::sieve_64(args = (("allkeys-sieve", 64)), setup = gets_of_used_often)]
-#[bench::s3fifo_64(args = (("allkeys-s3fifo", 64)), setup = gets_of_used_often)]
-#[bench::gdsf_64(args = (("allkeys-gdsf", 64)), setup = gets_of_used_often)]
-#[bench::adaptive_64(args = (("allkeys-adaptive", 64)), setup = gets_of_used_often)]
+#[bench::noeviction(args = ("noeviction"), setup = gets_of_used_often)]
+#[bench::lru(args = ("allkeys-lru"), setup = gets_of_used_often)]
+#[bench::lfu(args = ("allkeys-lfu"), setup = gets_of_used_often)]
+#[bench::lrm(args = ("allkeys-lrm"), setup = gets_of_used_often)]
+#[bench::random(args = ("allkeys-random"), setup = gets_of_used_often)]
+#[bench::ttl(args = ("volatile-ttl"), setup = gets_of_used_often)]
+#[bench::fifo(args = ("allkeys-fifo"), setup = gets_of_used_often)]
+#[bench::sieve(args = ("allkeys-sieve"), setup = gets_of_used_often)]
+#[bench::s3fifo(args = ("allkeys-s3fifo"), setup = gets_of_used_often)]
+#[bench::gdsf(args = ("allkeys-gdsf"), setup = gets_of_used_often)]
+#[bench::adaptive(args = ("allkeys-adaptive"), setup = gets_of_used_often)]
 fn get_often((mut server, input): Fed) -> Fed {
     black_box(server.run(&input));
     (server, input)
