@@ -4,13 +4,15 @@
 //!  every use ─▶ parts, in the shape chosen
 //!  uses of keys whose hash is in the sample ─▶ parts D10, D1, D30, RECENT: caches of keys alone, as small as the sample
 //! ```
-//! *The sample* (SHARDS, Waldspurger et al., FAST 2015): 1 key in 64, or as many as make caches of 512 entries. A cache of the sample's
+//! *The sample* (SHARDS, Waldspurger et al., FAST 2015): 1 key in 64, or as many as make caches of 1024 entries. A cache of the sample's
 //! share of the bytes misses as the whole one would.
 //!
 //! *The choice*. Misses are counted as they fade, over some 16 times the entries of a sampled cache; so are requests on which two shapes
-//! disagree. Another shape is chosen when it misses less by more than chance: three times the root of what the two disagree on. It is
-//! looked for after every quarter of a sampled cache's entries. A shape that does better for a while costs what another has kept, so twice
-//! the root is too little.
+//! disagree. Another shape is chosen when it misses less by more than chance and more than the change costs. Chance is three times the
+//! root of what the two disagree on. The cost grows with how much of what they keep differs, since that has to come anew, and a shape that
+//! does better for a while may fall behind the next: a seventh of what they disagree on, or of half of the entries if these are fewer. So a
+//! shape that hits what the other hits and more is changed to soon, one that hits other keys only when it is far ahead. It is looked for
+//! after every quarter of a sampled cache's entries.
 //!
 //! *Before memory is short* the sample tells how often keys are asked for, by which the parts fill in one way or another.
 //!
@@ -20,14 +22,14 @@ use super::mini::Mini;
 use super::parts::{Parts, Shape};
 use super::rng::mix;
 use super::sample::Sample;
-use super::{Candidate, Choice, Coming, Entries, Identity, Policy, Scope, Use};
+use super::{Candidate, Choice, Coming, Entries, Foreseen, Identity, Policy, Scope, Use};
 use crate::AccessClock;
 
 /// What is chosen among; the first is chosen until another has shown that it misses less.
 const SHAPES: [Shape; 4] = [Shape::D10, Shape::D1, Shape::D30, Shape::RECENT];
 
 /// Entries that a sampled cache has at least, if there are as many.
-const SAMPLED_MIN: f64 = 512.0;
+const SAMPLED_MIN: f64 = 1024.0;
 
 /// The smallest sample.
 const RATE_MIN: f64 = 1.0 / 64.0;
@@ -37,6 +39,12 @@ const MEMORY: f64 = 16.0;
 
 /// How many roots of what two shapes disagree on are beyond chance.
 const BEYOND_CHANCE: f64 = 3.0;
+
+/// Misses that a change from one shape to another costs for each request on which they disagree,
+const COST_OF_CHANGE: f64 = 1.0 / 7.0;
+
+/// or for each of this part of the entries, if these are fewer.
+const CHANGED_MAX: f64 = 0.5;
 
 /// Requests for each key of the sample from which on keys have been asked for often before memory is short.
 const ASKED_OFTEN: u64 = 4;
@@ -75,6 +83,12 @@ impl Adaptive {
             asked: 0,
             came: 0,
         }
+    }
+
+    /// Samples keys of a shard from now on.
+    pub(crate) fn sample_shard(&mut self) {
+        self.sample.take_highest();
+        self.scale();
     }
 
     /// How often another shape was chosen.
@@ -133,8 +147,11 @@ impl Adaptive {
             return;
         }
         let (one, other) = (best.max(self.chosen), best.min(self.chosen));
-        let chance = BEYOND_CHANCE * self.disagreements[one][other].sqrt();
-        if self.misses[self.chosen] - self.misses[best] > chance {
+        let differ = self.disagreements[one][other];
+        let entries = self.candidates[self.chosen].len() as f64;
+        let cost = COST_OF_CHANGE * differ.min(CHANGED_MAX * entries);
+        let enough = BEYOND_CHANCE * differ.sqrt() + cost;
+        if self.misses[self.chosen] - self.misses[best] > enough {
             self.chosen = best;
             self.changes += 1;
             self.parts.reshape(SHAPES[best]);
@@ -165,9 +182,17 @@ impl Policy for Adaptive {
         self.parts.used(history, how)
     }
 
+    fn foreseen(&self) -> Foreseen {
+        self.parts.foreseen()
+    }
+
     #[inline(always)]
     fn samples(&self, identity: Identity) -> bool {
         self.sample.has(identity)
+    }
+
+    fn sampled_hashes(&self) -> u64 {
+        self.sample.hashes()
     }
 
     fn sampled(&mut self, identity: Identity, bytes: u64, how: Use) {

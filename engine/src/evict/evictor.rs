@@ -10,7 +10,7 @@ use super::random::Random;
 use super::s3fifo::S3Fifo;
 use super::sieve::Sieve;
 use super::ttl::Ttl;
-use super::{Candidate, Choice, Coming, Entries, Identity, Policy, Scope, Use};
+use super::{Candidate, Choice, Coming, Entries, Foreseen, Identity, Policy, Scope, Use};
 use crate::{AccessClock, UnixMillis};
 
 macro_rules! policies {
@@ -110,6 +110,15 @@ impl Evictor {
         Self(Chosen::new(name, seed))
     }
 
+    /// The same for keys of a shard, of which it may sample those with the highest hashes.
+    pub fn of_shard(name: PolicyName, seed: u64) -> Self {
+        let mut evictor = Self::new(name, seed);
+        if let Chosen::Adaptive(adaptive) = &mut evictor.0 {
+            adaptive.sample_shard();
+        }
+        evictor
+    }
+
     /// Which policy it is.
     pub fn name(&self) -> PolicyName {
         self.0.name()
@@ -124,18 +133,6 @@ impl Evictor {
             Chosen::Ttl(ttl) => ttl.set_samples(samples),
             _ => {}
         }
-    }
-
-    /// As [`Policy::used`], and whether the policy is to be told of this use as one [that it samples](Policy::samples): both with one
-    /// look at which policy it is.
-    #[inline(always)]
-    pub fn count(
-        &mut self,
-        identity: Identity,
-        history: AccessClock,
-        how: Use,
-    ) -> (AccessClock, bool) {
-        chosen!(&mut self.0, policy => (policy.used(history, how), policy.samples(identity)))
     }
 
     /// How `lfu` counts uses.
@@ -164,9 +161,21 @@ impl Policy for Evictor {
         chosen!(&mut self.0, policy => policy.used(history, how))
     }
 
+    fn foreseen(&self) -> Foreseen {
+        chosen!(&self.0, policy => policy.foreseen())
+    }
+
+    fn foresees_reads_alone(&self) -> bool {
+        chosen!(&self.0, policy => policy.foresees_reads_alone())
+    }
+
     #[inline(always)]
     fn samples(&self, identity: Identity) -> bool {
         chosen!(&self.0, policy => policy.samples(identity))
+    }
+
+    fn sampled_hashes(&self) -> u64 {
+        chosen!(&self.0, policy => policy.sampled_hashes())
     }
 
     fn sampled(&mut self, identity: Identity, bytes: u64, how: Use) {

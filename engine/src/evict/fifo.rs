@@ -8,7 +8,9 @@
 use super::queue::{Counts, Place, Queue};
 use super::rng::Rng;
 use super::sampled::{any, strays};
-use super::{Candidate, Choice, Coming, Entries, Identity, LOOKS_MAX, Policy, Scope, Use};
+use super::{
+    Candidate, Choice, Coming, Entries, Foreseen, Identity, LOOKS_MAX, Policy, Scope, Use,
+};
 use crate::AccessClock;
 
 const PLACE: Place = Place {
@@ -40,6 +42,10 @@ impl Policy for Fifo {
     #[inline(always)]
     fn used(&mut self, history: AccessClock, _how: Use) -> AccessClock {
         history
+    }
+
+    fn foreseen(&self) -> Foreseen {
+        Foreseen::NOTHING
     }
 
     #[inline]

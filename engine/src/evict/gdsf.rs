@@ -3,7 +3,7 @@
 //! It is [`super::parts`] without a small queue: all entries are ranked.
 
 use super::parts::{Parts, Shape};
-use super::{Candidate, Choice, Coming, Entries, Identity, Policy, Scope, Use};
+use super::{Candidate, Choice, Coming, Entries, Foreseen, Identity, Policy, Scope, Use};
 use crate::AccessClock;
 
 /// Entries ranked by level + (uses + 1) / bytes.
@@ -27,6 +27,10 @@ impl Policy for Gdsf {
     #[inline(always)]
     fn used(&mut self, history: AccessClock, how: Use) -> AccessClock {
         self.0.used(history, how)
+    }
+
+    fn foreseen(&self) -> Foreseen {
+        self.0.foreseen()
     }
 
     #[inline]

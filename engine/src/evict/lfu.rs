@@ -6,9 +6,9 @@
 //! The count is Redis's: each use raises it with a probability that falls with the count, and it falls by one for every
 //! `lfu-decay-time` minutes without a use. Each use pays for the decay since the last.
 
-use super::rng::Rng;
+use super::rng::{Coin, below};
 use super::sampled::{Draw, SAMPLES};
-use super::{Candidate, Choice, Coming, Entries, Identity, Policy, Scope, Use};
+use super::{Candidate, Choice, Coming, Entries, Foreseen, Identity, Policy, Scope, Use};
 use crate::{AccessClock, UnixMillis};
 
 /// The count of an entry that is new, so that it is not the first to be evicted.
@@ -49,19 +49,33 @@ impl Lfu {
 
     /// The count of an entry at `now`, the decay since its last use taken off.
     pub fn count(self, history: AccessClock, now: UnixMillis) -> u8 {
-        let idle_minutes = Self::unused_minutes(history, now);
-        let decay = idle_minutes.checked_div(self.decay_minutes).unwrap_or(0);
-        (history.0 & COUNT_MAX).saturating_sub(decay) as u8
+        self.count_in(minute(now), history)
     }
 
-    /// The history of an entry that is used at `now`; `random` is uniform over all its bits.
-    pub(crate) fn used(self, history: AccessClock, now: UnixMillis, random: u64) -> AccessClock {
-        let count = self.count(history, now);
-        let above_new = u64::from(count).saturating_sub(NEW_COUNT.into());
+    #[inline(always)]
+    fn count_in(self, minute: u32, history: AccessClock) -> u8 {
+        let count = history.0 & COUNT_MAX;
+        match minute.wrapping_sub(history.0 >> COUNT_BITS) & MINUTE_MASK {
+            0 => count as u8,
+            idle_minutes => self.decayed(count, idle_minutes),
+        }
+    }
+
+    #[cold]
+    fn decayed(self, count: u32, idle_minutes: u32) -> u8 {
+        let decay = idle_minutes.checked_div(self.decay_minutes).unwrap_or(0);
+        count.saturating_sub(decay) as u8
+    }
+
+    /// The history of an entry that is used in this minute; the leading bits of `random` are uniform.
+    #[inline(always)]
+    fn used(self, history: AccessClock, minute: u32, random: u64) -> AccessClock {
+        let count = self.count_in(minute, history);
         // One use in so many counts.
+        let above_new = u64::from(count).saturating_sub(NEW_COUNT.into());
         let uses = above_new * u64::from(self.log_factor) + 1;
-        let counts = random.is_multiple_of(uses);
-        Self::history(now, count.saturating_add(counts.into()))
+        let counts = below(random, uses) == 0 && u32::from(count) < COUNT_MAX;
+        AccessClock(minute << COUNT_BITS | u32::from(count) + u32::from(counts))
     }
 
     /// Whole minutes since an entry was used last.
@@ -78,7 +92,8 @@ fn minute(now: UnixMillis) -> u32 {
 pub(crate) struct LfuPolicy {
     counting: Lfu,
     now: UnixMillis,
-    rng: Rng,
+    minute: u32,
+    coin: Coin,
     draw: Draw,
 }
 
@@ -87,7 +102,8 @@ impl LfuPolicy {
         Self {
             counting: Lfu::default(),
             now: UnixMillis(0),
-            rng: Rng::new(seed),
+            minute: 0,
+            coin: Coin::new(seed),
             draw: Draw::new(SAMPLES, seed),
         }
     }
@@ -104,6 +120,7 @@ impl LfuPolicy {
 impl Policy for LfuPolicy {
     fn set_now(&mut self, now: UnixMillis) {
         self.now = now;
+        self.minute = minute(now);
     }
 
     fn inserted(&mut self, _identity: Identity, _bytes: u64) -> AccessClock {
@@ -112,7 +129,11 @@ impl Policy for LfuPolicy {
 
     #[inline(always)]
     fn used(&mut self, history: AccessClock, _how: Use) -> AccessClock {
-        self.counting.used(history, self.now, self.rng.next() >> 32)
+        self.counting.used(history, self.minute, self.coin.toss())
+    }
+
+    fn foreseen(&self) -> Foreseen {
+        Foreseen::settled(u32::MAX, self.minute << COUNT_BITS | COUNT_MAX)
     }
 
     #[inline]
@@ -182,7 +203,7 @@ mod tests {
         let now = at_minute(7);
         for count in 0..=255u8 {
             for random in [0, 1, 12_345, u64::MAX] {
-                let used = LFU.used(Lfu::history(now, count), now, random);
+                let used = LFU.used(Lfu::history(now, count), minute(now), random);
                 let after = LFU.count(used, now);
                 assert!(after == count || after == count + 1, "{count} {after}");
                 if count <= 5 {
@@ -194,21 +215,20 @@ mod tests {
             log_factor: 0,
             ..LFU
         };
-        let used = counts_all.used(Lfu::history(now, 254), now, 3);
+        let used = counts_all.used(Lfu::history(now, 254), minute(now), 3);
         assert_eq!(counts_all.count(used, now), 255);
-        assert_eq!(counts_all.used(used, now, 3), used);
+        assert_eq!(counts_all.used(used, minute(now), 3), used);
     }
 
     /// The figures of `redis.conf`: what a counter is after so many hits.
     #[test]
     fn a_million_uses_fill_the_count_at_a_factor_of_ten() {
         let now = at_minute(1);
-        let mut random = 1u64;
+        let mut coin = Coin::new(1);
         let mut history = Lfu::new_entry(now);
         let mut counts = Vec::new();
         for uses in 1..=1_000_000u32 {
-            random = random.wrapping_mul(0xD134_2543_DE82_EF95) | 1;
-            history = LFU.used(history, now, random >> 32);
+            history = LFU.used(history, minute(now), coin.toss());
             if [100, 1000, 100_000, 1_000_000].contains(&uses) {
                 counts.push(LFU.count(history, now));
             }

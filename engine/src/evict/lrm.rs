@@ -5,7 +5,7 @@
 //! ```
 
 use super::lru::Lru;
-use super::{Candidate, Choice, Coming, Entries, Identity, Policy, Scope, Use};
+use super::{Candidate, Choice, Coming, Entries, Foreseen, Identity, Policy, Scope, Use};
 use crate::{AccessClock, UnixMillis};
 
 /// Entries by the time of their last change.
@@ -36,6 +36,14 @@ impl Policy for Lrm {
             Use::Read => history,
             Use::Write => self.0.clock(),
         }
+    }
+
+    fn foreseen(&self) -> Foreseen {
+        Foreseen::NOTHING
+    }
+
+    fn foresees_reads_alone(&self) -> bool {
+        true
     }
 
     #[inline]

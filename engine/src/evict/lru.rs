@@ -5,7 +5,7 @@
 //! ```
 
 use super::sampled::{Draw, SAMPLES};
-use super::{Candidate, Choice, Coming, Entries, Identity, Policy, Scope, Use};
+use super::{Candidate, Choice, Coming, Entries, Foreseen, Identity, Policy, Scope, Use};
 use crate::{AccessClock, UnixMillis};
 
 /// Entries by the time of their last use.
@@ -52,6 +52,10 @@ impl Policy for Lru {
     #[inline(always)]
     fn used(&mut self, _history: AccessClock, _how: Use) -> AccessClock {
         self.clock
+    }
+
+    fn foreseen(&self) -> Foreseen {
+        Foreseen::becomes(self.clock)
     }
 
     #[inline]

@@ -20,6 +20,7 @@ mod ages;
 mod curve;
 mod evictor;
 mod fifo;
+mod foreseen;
 mod gdsf;
 mod ghost;
 pub mod lending;
@@ -52,6 +53,7 @@ pub use ages::{AGE_CLASSES, Ages};
 pub(crate) use curve::What;
 pub use curve::{Curve, CurveOptions, CurveStats, PERCENTS, Point};
 pub use evictor::{Evictor, PolicyName};
+pub use foreseen::Foreseen;
 pub use lfu::Lfu;
 pub(crate) use mini::Value;
 pub(crate) use rng::{Rng, below};
@@ -142,13 +144,27 @@ pub trait Policy {
     /// The history of an entry that comes to be, also by another name or from elsewhere.
     fn inserted(&mut self, identity: Identity, bytes: u64) -> AccessClock;
 
-    /// The history of an entry that is used. It runs with every hit: a few instructions on a field or two.
+    /// The history of an entry that is used. It runs with hits: a few instructions on a field or two.
     fn used(&mut self, history: AccessClock, how: Use) -> AccessClock;
+
+    /// What [`Self::used`] makes of histories as things are: of those foreseen it need not be asked. It changes with the time, and with what
+    /// comes and goes; who asks for it once for a turn, or a victim, is right about all but those that have come since.
+    fn foreseen(&self) -> Foreseen;
+
+    /// Whether what is foreseen is so of entries that are read, and not of those that are changed.
+    fn foresees_reads_alone(&self) -> bool {
+        false
+    }
 
     /// Whether [`Self::sampled`] wants to be told of uses of this entry.
     #[inline(always)]
     fn samples(&self, _identity: Identity) -> bool {
         false
+    }
+
+    /// All that it [samples](Self::samples) is among so many of the highest hashes.
+    fn sampled_hashes(&self) -> u64 {
+        0
     }
 
     /// A use of an entry that the policy [samples](Self::samples).

@@ -24,11 +24,14 @@
 use super::ghost::{GHOSTS_AHEAD, Ghost};
 use super::queue::{Counts, Place, Queue};
 use super::sampled::Draw;
-use super::{Candidate, Choice, Coming, Entries, Identity, LOOKS_MAX, Policy, Scope, Use};
+use super::{
+    Candidate, Choice, Coming, Entries, Foreseen, Identity, LOOKS_MAX, Policy, Scope, Use,
+};
 use crate::AccessClock;
 
 const STAMP_BITS: u32 = 20;
 const STAMP_MASK: u32 = (1 << STAMP_BITS) - 1;
+const USE_ONE: u32 = 1 << STAMP_BITS;
 const USES: u32 = 7 << STAMP_BITS;
 const MAIN: u32 = 1 << 23;
 
@@ -286,6 +289,15 @@ impl Policy for Parts {
         })
     }
 
+    fn foreseen(&self) -> Foreseen {
+        let counted = (!STAMP_MASK, USE_ONE + self.level_stamp);
+        // The latest of the stamps that are too near, without those before they began anew.
+        let near = self.window.min(self.next_stamp + 1);
+        Foreseen::settled(u32::MAX, MAIN | USES | self.level_stamp)
+            .counting(MAIN..MAIN | USES, counted)
+            .sparing(self.next_stamp + 1 - near, near)
+    }
+
     #[inline]
     fn awaits(&self, identity: Identity) {
         self.ghost.prefetch(identity);
@@ -358,5 +370,93 @@ impl Policy for Parts {
 
     fn held_bytes(&self) -> u64 {
         self.small.held_bytes() + self.ghost.held_bytes() + self.draw.held_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::mini::Mini;
+    use super::super::simulation::{Request, identity};
+    use super::super::traces;
+    use super::*;
+
+    const CAPACITY: u64 = 1000;
+
+    fn cache(shape: Shape) -> Mini<Parts> {
+        let mut cache = Mini::new(Parts::new(shape, 1));
+        cache.set_capacity(CAPACITY);
+        cache
+    }
+
+    /// Half of a cache is asked for eight times; then so many others come, once each. How many of the former stay, and of the latest.
+    fn stay(shape: Shape, others: u64) -> (usize, usize) {
+        let mut cache = cache(shape);
+        let popular = 0..CAPACITY / 2;
+        let others = CAPACITY..CAPACITY + others;
+        for key in popular.clone() {
+            for _ in 0..8 {
+                cache.request(identity(key), 1, Use::Read);
+            }
+        }
+        for key in others.clone() {
+            cache.request(identity(key), 1, Use::Read);
+        }
+        let is_there = |&key: &u64| cache.entries().kept(identity(key)).is_some();
+        let latest = others.end - CAPACITY..others.end;
+        (
+            popular.filter(is_there).count(),
+            latest.filter(is_there).count(),
+        )
+    }
+
+    #[test]
+    fn what_was_popular_goes_by_recency_while_others_come_twice_and_stays_by_rank_or_queue() {
+        let others = 5 * CAPACITY / 2;
+        let (popular, latest) = stay(Shape::RECENT, others);
+        assert_eq!(popular, 0);
+        // As least recently used would, but that victims are drawn.
+        assert!(latest > 950, "{latest}");
+        assert_eq!(stay(Shape::GDSF, others).0, 500);
+        // The main part took a hundred of what came first, and the queue has the latest.
+        assert_eq!(stay(Shape::D10, others), (400, 100));
+    }
+
+    fn misses(shape: Shape, trace: &[Request]) -> usize {
+        let mut cache = cache(shape);
+        let missed = |request: &&Request| !cache.request(identity(request.key), 1, Use::Read);
+        trace.iter().filter(missed).count()
+    }
+
+    #[test]
+    fn recency_misses_least_where_popularity_moves_on_and_most_where_it_does_not() {
+        let shapes = [Shape::D10, Shape::GDSF, Shape::RECENT];
+        let [queue, rank, recent] =
+            shapes.map(|shape| misses(shape, &traces::shifts(30_000, 4000, 4)));
+        assert!(recent < rank && rank < queue, "{recent} {rank} {queue}");
+        let [queue, rank, recent] =
+            shapes.map(|shape| misses(shape, &traces::zipf(30_000, 4000, 1)));
+        assert!(recent > rank && rank > queue, "{recent} {rank} {queue}");
+    }
+
+    #[test]
+    fn by_recency_uses_count_a_little_still() {
+        let mut cache = cache(Shape::RECENT);
+        for key in 0..CAPACITY {
+            cache.request(identity(key), 1, Use::Read);
+        }
+        for key in 0..100 {
+            cache.request(identity(key), 1, Use::Read);
+            cache.request(identity(key), 1, Use::Read);
+        }
+        // As many others as there are: those used twice stay, those used once go.
+        for key in CAPACITY..2 * CAPACITY {
+            cache.request(identity(key), 1, Use::Read);
+        }
+        let stay = |keys: std::ops::Range<u64>| {
+            let is_there = |key: &u64| cache.entries().kept(identity(*key)).is_some();
+            keys.filter(is_there).count()
+        };
+        assert_eq!(stay(0..100), 100);
+        assert!(stay(100..CAPACITY) < 150, "{}", stay(100..CAPACITY));
     }
 }

@@ -3,7 +3,7 @@
 use super::lru::Lru;
 use super::rng::Rng;
 use super::sampled::any;
-use super::{Candidate, Choice, Coming, Entries, Identity, Policy, Scope, Use};
+use super::{Candidate, Choice, Coming, Entries, Foreseen, Identity, Policy, Scope, Use};
 use crate::{AccessClock, UnixMillis};
 
 /// Entries as they are drawn.
@@ -33,6 +33,10 @@ impl Policy for Random {
     #[inline(always)]
     fn used(&mut self, history: AccessClock, how: Use) -> AccessClock {
         self.uses.used(history, how)
+    }
+
+    fn foreseen(&self) -> Foreseen {
+        self.uses.foreseen()
     }
 
     #[inline]

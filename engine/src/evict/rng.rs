@@ -22,7 +22,25 @@ impl Rng {
     }
 }
 
+/// A multiplicative congruential sequence (Steele, Vigna: Computationally easy, spectrally good multipliers for congruential pseudorandom
+/// number generators, 2021), for what is decided with each use: one multiplication. The leading bits are random.
+#[derive(Clone, Debug)]
+pub(crate) struct Coin(u64);
+
+impl Coin {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(mix(seed) | 1)
+    }
+
+    #[inline(always)]
+    pub(crate) fn toss(&mut self) -> u64 {
+        self.0 = self.0.wrapping_mul(0xF135_7AEA_2E62_A9C5);
+        self.0
+    }
+}
+
 /// The number below `bound` that 64 random bits choose (Lemire's reduction, without its rejection).
+#[inline(always)]
 pub(crate) fn below(random: u64, bound: u64) -> u64 {
     (u128::from(random) * u128::from(bound) >> 64) as u64
 }

@@ -12,7 +12,9 @@ use super::ghost::{GHOSTS_AHEAD, Ghost};
 use super::queue::{Counts, Place, Queue};
 use super::rng::Rng;
 use super::sampled::{any, strays};
-use super::{Candidate, Choice, Coming, Entries, Identity, LOOKS_MAX, Policy, Scope, Use};
+use super::{
+    Candidate, Choice, Coming, Entries, Foreseen, Identity, LOOKS_MAX, Policy, Scope, Use,
+};
 use crate::AccessClock;
 
 const STAMP_BITS: u32 = 20;
@@ -24,6 +26,8 @@ const MAIN: u32 = 1 << 23;
 const USES_TO_STAY: u32 = 2;
 /// Uses of an entry of the main queue that count.
 const USES_MAX: u32 = 3;
+/// The bits that say so. What another policy has counted beyond goes on until they do.
+const COUNTED: u32 = USES_MAX * USE_ONE;
 
 const SMALL_PERCENT: u64 = 10;
 const GHOST_PERCENT: u64 = 90;
@@ -113,8 +117,12 @@ impl Policy for S3Fifo {
 
     #[inline(always)]
     fn used(&mut self, history: AccessClock, _how: Use) -> AccessClock {
-        let counts = history.0 & USES < USES_MAX * USE_ONE;
+        let counts = history.0 & COUNTED != COUNTED;
         AccessClock(history.0 + (u32::from(counts) << STAMP_BITS))
+    }
+
+    fn foreseen(&self) -> Foreseen {
+        Foreseen::settled(COUNTED, COUNTED).adding(USE_ONE)
     }
 
     #[inline]

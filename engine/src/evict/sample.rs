@@ -3,6 +3,9 @@
 //!
 //! A cache of the sampled keys that has the sample's share of the bytes misses as often as the whole. The sample is made as large as so
 //! many entries of it want, and fitted when the number of entries changes.
+//!
+//! Keys that are themselves a sample are told apart by their identity times a number of the seed. Of a shard's keys those with the highest
+//! hashes are taken: who has the hash in a register needs no more than a comparison.
 
 use std::ops::RangeInclusive;
 
@@ -14,9 +17,12 @@ const FIT_EVERY: u64 = 1024;
 
 /// A sample of keys.
 pub(crate) struct Sample {
-    /// A key is in the sample if its identity times `salt` is no more.
-    below: u32,
+    /// A key is in the sample if its identity times `salt` is among so many numbers, less one, from `first` on.
+    span: u32,
+    first: u32,
     salt: u32,
+    /// Of a shard's keys, whose identities are not spread evenly, those with the highest hashes are taken: so many.
+    highest: Option<u64>,
 
     capacity: u64,
     rate: f64,
@@ -32,7 +38,9 @@ impl Sample {
     /// A sample of `wanted` entries of a shard, as far as `rates` have one for that.
     pub(crate) fn new(wanted: f64, rates: RangeInclusive<f64>, seed: u64) -> Self {
         Self {
-            below: below(*rates.end()),
+            span: below(*rates.end()),
+            first: 0,
+            highest: None,
             salt: mix(!seed) as u32 | 1,
             capacity: 0,
             rate: *rates.end(),
@@ -52,10 +60,33 @@ impl Sample {
         }
     }
 
+    /// Takes keys of a shard from now on, those with the highest hashes.
+    pub(crate) fn take_highest(&mut self) {
+        self.salt = 1;
+        self.highest = Some(0);
+        self.set_rate(self.rate);
+    }
+
+    /// All of it is among so many of the highest hashes, if it takes those.
+    pub(crate) fn hashes(&self) -> u64 {
+        self.highest.unwrap_or(0)
+    }
+
     /// Whether a key is in it.
     #[inline(always)]
     pub(crate) fn has(&self, identity: Identity) -> bool {
-        identity.0.wrapping_mul(self.salt) <= self.below
+        let number = identity.0.wrapping_mul(self.salt);
+        number.wrapping_sub(self.first) <= self.span
+    }
+
+    fn set_rate(&mut self, rate: f64) {
+        self.rate = rate;
+        self.span = below(rate);
+        if let Some(highest) = &mut self.highest {
+            *highest = (rate * 2f64.powi(64)) as u64;
+            self.first = Identity::of(highest.wrapping_neg()).next_place().0;
+            self.span = u32::MAX - self.first;
+        }
     }
 
     /// The part of all keys that it has.
@@ -97,8 +128,7 @@ impl Sample {
         if (rate / self.rate - 1.0).abs() < 0.2 {
             return false;
         }
-        self.rate = rate;
-        self.below = below(rate);
+        self.set_rate(rate);
         true
     }
 
@@ -112,4 +142,31 @@ impl Sample {
 /// The highest identity of a sample of the lowest that has this part of all keys.
 pub(crate) fn below(rate: f64) -> u32 {
     (rate * f64::from(u32::MAX)) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::rng::Rng;
+    use super::*;
+
+    #[test]
+    fn a_sample_of_a_shard_has_its_part_of_the_highest_hashes() {
+        let mut sample = Sample::new(512.0, 1.0 / 64.0..=1.0, 7);
+        sample.take_highest();
+        for entries in [512.0, 1000.0, 5000.0, 100_000.0] {
+            sample.fit_to(entries);
+            let mut rng = Rng::new(1);
+            let mut sampled = 0;
+            for _ in 0..100_000 {
+                let hash = rng.next();
+                if sample.has(Identity::of(hash)) {
+                    sampled += 1;
+                    assert!(u64::MAX - hash < sample.hashes());
+                }
+            }
+            let part = f64::from(sampled) / 100_000.0;
+            assert!((part / sample.rate() - 1.0).abs() < 0.1, "{entries} {part}");
+        }
+        assert_eq!(Sample::new(512.0, 0.5..=1.0, 7).hashes(), 0);
+    }
 }

@@ -13,7 +13,9 @@ use std::mem::swap;
 use super::queue::{Counts, Place, Queue};
 use super::rng::Rng;
 use super::sampled::{any, strays};
-use super::{Candidate, Choice, Coming, Entries, Identity, LOOKS_MAX, Policy, Scope, Use};
+use super::{
+    Candidate, Choice, Coming, Entries, Foreseen, Identity, LOOKS_MAX, Policy, Scope, Use,
+};
 use crate::AccessClock;
 
 const STAMP_BITS: u32 = AccessClock::BITS - 2;
@@ -70,6 +72,10 @@ impl Policy for Sieve {
     #[inline(always)]
     fn used(&mut self, history: AccessClock, _how: Use) -> AccessClock {
         AccessClock(history.0 | USED)
+    }
+
+    fn foreseen(&self) -> Foreseen {
+        Foreseen::settled(USED, USED).adding(USED)
     }
 
     #[inline]

@@ -359,6 +359,82 @@ fn lrm_keeps_what_is_written_and_lru_what_is_read() {
     }
 }
 
+#[test]
+fn what_becomes_of_histories_is_as_foreseen() {
+    for &name in PolicyName::ALL {
+        let (mut policy, mut entries) = (Evictor::new(name, 1), Table::new());
+        policy.set_lfu(Lfu {
+            log_factor: 0,
+            decay_minutes: 1,
+        });
+        policy.set_now(UnixMillis(1_700_000_000_000));
+        policy.set_capacity(300);
+        let mut rng = Rng::new(3);
+        let mut foreseen = 0;
+        let mut check = |policy: &mut Evictor, history: AccessClock, how: Use| {
+            let is_known = how == Use::Read || !policy.foresees_reads_alone();
+            if let Some(after) = policy.foreseen().after(history).filter(|_| is_known) {
+                foreseen += u64::from(how == Use::Read);
+                assert_eq!(
+                    policy.used(history, how),
+                    after,
+                    "{} {history:?}",
+                    name.as_str()
+                );
+            }
+        };
+        for key in 0..1000 {
+            // Of ttl no victim is asked for: there are no deadlines.
+            if entries.len() > 300 && name != PolicyName::Ttl {
+                let victim = next_victim(&mut policy, &mut entries, Scope::AllKeys);
+                entries.remove(victim.expect("any may go"));
+            }
+            let history = policy.inserted(identity(key), 1);
+            entries.insert(identity(key), 1, history);
+            check(&mut policy, history, Use::Read);
+            check(&mut policy, history, Use::Write);
+            for nth in 0..100 {
+                let random = rng.next();
+                let other = identity(key.saturating_sub(random % 300));
+                let history = match entries.find(other).filter(|_| nth < 50) {
+                    Some(entry) => entry.history,
+                    None => AccessClock((random >> 40) as u32),
+                };
+                check(&mut policy, history, Use::Read);
+                check(&mut policy, history, Use::Write);
+                if entries.find(other).is_some() {
+                    entries.set_history(other, policy.used(history, Use::Read));
+                }
+            }
+        }
+        let least = if name == PolicyName::Lfu { 0 } else { 20_000 };
+        assert!(foreseen >= least, "{} {foreseen}", name.as_str());
+    }
+}
+
+#[test]
+fn what_is_used_often_stays_as_it_is() {
+    for &name in PolicyName::ALL {
+        let mut policy = Evictor::new(name, 1);
+        policy.set_lfu(Lfu {
+            log_factor: 0,
+            decay_minutes: 1,
+        });
+        let mut entry = Candidate {
+            identity: identity(7),
+            bytes: 1,
+            history: AccessClock(0),
+            deadline: None,
+        };
+        entry.history = policy.shown(&entry);
+        for _ in 0..300 {
+            entry.history = policy.used(entry.history, Use::Read);
+        }
+        let after = policy.foreseen().after(entry.history);
+        assert_eq!(after, Some(entry.history), "{}", name.as_str());
+    }
+}
+
 /// A shard in which entries are deleted and come again, which its policy is not told.
 fn churn(policy: &mut Evictor, entries: &mut Table, rng: &mut Rng, steps: u64, keys: u64) {
     for step in 0..steps {

@@ -2,7 +2,7 @@
 
 use super::lru::Lru;
 use super::sampled::{Draw, SAMPLES};
-use super::{Candidate, Choice, Coming, Entries, Identity, Policy, Scope, Use};
+use super::{Candidate, Choice, Coming, Entries, Foreseen, Identity, Policy, Scope, Use};
 use crate::{AccessClock, UnixMillis};
 
 /// Entries by their deadlines.
@@ -36,6 +36,10 @@ impl Policy for Ttl {
     #[inline(always)]
     fn used(&mut self, history: AccessClock, how: Use) -> AccessClock {
         self.uses.used(history, how)
+    }
+
+    fn foreseen(&self) -> Foreseen {
+        self.uses.foreseen()
     }
 
     #[inline]

@@ -144,6 +144,18 @@ impl Memory {
         }
     }
 
+    /// The head of an entry, to be written over with another history.
+    #[inline(always)]
+    pub(crate) fn head_mut_of(&mut self, entry: Entry) -> &mut [u8; HEAD_BYTES] {
+        match entry {
+            Entry::Item(item) => {
+                let head = self.heap.arena.tail_mut(item).first_chunk_mut();
+                head.expect("an item begins with its head")
+            }
+            Entry::Short(short) => short.head_mut(&mut self.heap),
+        }
+    }
+
     /// A short string as the item that it might be: the bytes of that, and where among them its key begins.
     pub(crate) fn image_of_short(&self, short: &Short) -> (Vec<u8>, usize) {
         let (key, content) = short.content(&self.heap);

@@ -99,7 +99,8 @@ impl Shard {
     /// Has a curve predict hits, or not.
     pub fn set_curve(&mut self, options: Option<&CurveOptions>) {
         let Some(options) = options else {
-            (self.sampled, self.sampled_below) = (None, 0);
+            self.sampled = None;
+            self.set_sampled_below(0);
             return;
         };
         let follows = match &mut self.sampled {
@@ -162,12 +163,6 @@ impl Shard {
         Some(&mut sampled.curve)
     }
 
-    /// Whether the curve is to hear of what befalls a key.
-    #[inline(always)]
-    pub(super) fn samples(&self, hash: u64) -> bool {
-        hash < self.sampled_below
-    }
-
     /// Fits the sample to the entries there are, and to those there is room for.
     fn fit_sample(&mut self) {
         let memory = self.memory();
@@ -187,7 +182,8 @@ impl Shard {
         let capacities = sampled.room.map(|bytes| (bytes as f64 * weight) as u64);
         sampled.curve.set_now(self.now);
         sampled.curve.fit(len as f64 * filled.max(1.0), capacities);
-        self.sampled_below = sampled.below();
+        let below = sampled.below();
+        self.set_sampled_below(below);
     }
 
     /// Something befalls a key that is sampled.
@@ -198,9 +194,13 @@ impl Shard {
         sampled.curve.set_now(self.now);
         sampled.curve.told(what, identity(hash), value);
         sampled.events += 1;
-        self.sampled_below = sampled.below();
-        if sampled.events >= FIT_EVERY {
+        let is_to_be_fitted = sampled.events >= FIT_EVERY;
+        if is_to_be_fitted {
             sampled.events = 0;
+        }
+        let below = sampled.below();
+        self.set_sampled_below(below);
+        if is_to_be_fitted {
             self.fit_sample();
         }
     }
@@ -214,8 +214,7 @@ impl Shard {
     }
 
     /// An entry is used.
-    #[cold]
-    pub(super) fn tell_use(&mut self, found: (u64, Entry), how: Use) {
+    pub(super) fn tell_curve_of_use(&mut self, found: (u64, Entry), how: Use) {
         let what = match how {
             Use::Read => What::Read,
             Use::Write => What::Written,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  SET, HSET … of a new key ─▶ history_of_coming ─▶ Policy::inserted ─▶ the entry's 24 bits
-//!  GET … of one             ─▶ touch             ─▶ Policy::used     ─▶ the same
+//!  GET … of one             ─▶ touch (`uses.rs`) ─▶ Policy::used     ─▶ the same
 //!  memory is short          ─▶ evict             ─▶ Policy::victim   ─▶ the entry goes, journalled as evicted
 //! ```
 //! Without a policy the history is the time of the last use, as Redis's `lru` has it.
@@ -243,7 +243,7 @@ impl Shard {
         if is_another {
             self.eviction = options.map(|options| {
                 Box::new(Eviction {
-                    evictor: Evictor::new(options.policy, self.hasher.hash(b"eviction")),
+                    evictor: Evictor::of_shard(options.policy, self.hasher.hash(b"eviction")),
                     held_bytes: Cell::new(None),
                     scope: options.scope,
                     walk: Some((DbIndex(0), Cursor(0))),
@@ -259,21 +259,6 @@ impl Shard {
             evictor.set_capacity(options.capacity_bytes);
         }
         self.set_clock();
-    }
-
-    /// What the clock says to histories.
-    #[inline]
-    pub(super) fn set_clock(&mut self) {
-        self.clock = AccessClock::at(self.now);
-        self.history_of_just_used = self.clock.0;
-        if let Some(eviction) = &mut self.eviction {
-            eviction.evictor.set_now(self.now);
-            // Where a use leaves the time behind, one in the same second changes nothing; under `lrm` it depends on the use.
-            let policy = eviction.evictor.name();
-            if !policy.keeps_time() || policy == PolicyName::Lrm {
-                self.history_of_just_used = u32::MAX;
-            }
-        }
     }
 
     /// The history that a value brings which is stored as a whole, and was nowhere before.
@@ -336,62 +321,11 @@ impl Shard {
         };
         let before = self.memory.head_of(entry).access();
         match event {
-            Event::Set => self.history_of_used((hash, entry), before, Use::Write),
-            _ => before,
-        }
-    }
-
-    /// The history of an entry with the history `before` that is used now.
-    #[inline(always)]
-    pub(super) fn history_of_used(
-        &mut self,
-        (hash, entry): (u64, Entry),
-        before: AccessClock,
-        how: Use,
-    ) -> AccessClock {
-        let Some(eviction) = &mut self.eviction else {
-            return self.clock;
-        };
-        let identity = Identity::of(hash);
-        let (used, is_sampled) = eviction.evictor.count(identity, before, how);
-        if is_sampled {
-            self.tell_sampled(identity, entry, how);
-        }
-        used
-    }
-
-    /// Tells the policy of a use of an entry that it samples.
-    #[cold]
-    #[inline(never)]
-    fn tell_sampled(&mut self, identity: Identity, entry: Entry, how: Use) {
-        let bytes = self.memory.view(entry).memory_bytes();
-        if let Some(eviction) = &mut self.eviction {
-            eviction.evictor_mut().sampled(identity, bytes, how);
-        }
-    }
-
-    /// An entry with this history, of a key with this hash, is used. Not inlined: mostly an entry was used in this second before, which
-    /// who calls has seen.
-    #[inline(never)]
-    pub(super) fn touch(
-        &mut self,
-        db: DbIndex,
-        (hash, entry): (u64, Entry),
-        before: AccessClock,
-        how: Use,
-    ) {
-        if self.samples(hash) {
-            self.tell_use((hash, entry), how);
-        }
-        if before.0 == self.history_of_just_used {
-            return;
-        }
-        let used = self.history_of_used((hash, entry), before, how);
-        if used != before {
-            if self.is_told_before {
-                self.before_use(db, entry);
+            Event::Set => {
+                self.tell_policy((hash, entry), Use::Write);
+                self.history_of_used(before, Use::Write)
             }
-            self.memory.set_access_of(entry, used);
+            _ => before,
         }
     }
 
@@ -467,7 +401,9 @@ impl Shard {
             guard: quotas.and_then(|quotas| quotas.guard(may_go)),
         };
         let scope = eviction.scope;
-        let identity = match eviction.evictor_mut().victim(&mut view, scope) {
+        let choice = eviction.evictor_mut().victim(&mut view, scope);
+        self.uses.foreseen = eviction.evictor.foreseen();
+        let identity = match choice {
             Choice::Victim(identity) => identity,
             Choice::Later => return Evicted::Later,
             Choice::Nothing => return Evicted::Nothing,
@@ -624,6 +560,7 @@ impl Shard {
                     guard: None,
                 };
                 eviction.evictor_mut().tend(&mut view);
+                self.follow_policy();
                 true
             }
             _ => self.show_some(),
@@ -647,6 +584,7 @@ impl Shard {
     }
 
     /// Bytes of what the policy holds besides the entries.
+    #[inline(always)]
     pub(super) fn eviction_bytes(&self) -> u64 {
         self.eviction
             .as_ref()
@@ -655,8 +593,20 @@ impl Shard {
 }
 
 impl Eviction {
+    /// The policy.
+    #[inline(always)]
+    pub(super) fn evictor(&self) -> &Evictor {
+        &self.evictor
+    }
+
+    /// The policy, for a use or the time of day.
+    #[inline(always)]
+    pub(super) fn evictor_of_uses(&mut self) -> &mut Evictor {
+        &mut self.evictor
+    }
+
     /// The policy, which may come to hold more or less.
-    fn evictor_mut(&mut self) -> &mut Evictor {
+    pub(super) fn evictor_mut(&mut self) -> &mut Evictor {
         self.held_bytes.set(None);
         &mut self.evictor
     }

@@ -43,6 +43,7 @@ pub(crate) mod streams;
 mod tests;
 mod undo;
 mod usage;
+mod uses;
 mod walk;
 mod write;
 
@@ -68,6 +69,7 @@ pub use streams::StreamMut;
 pub use undo::Undo;
 use undo::{Sums, UndoLog};
 pub use usage::MemoryUsage;
+use uses::Uses;
 pub use walk::ScanCursor;
 
 use crate::awaited::AwaitedKeys;
@@ -158,12 +160,10 @@ pub struct Shard {
     now: UnixMillis,
     /// The history of an entry made at `now`.
     clock: AccessClock,
-    /// The history that another use now leaves as it is; none has it if each use counts.
-    history_of_just_used: u32,
+    /// What uses of entries go by.
+    uses: Uses,
     eviction: Option<Box<Eviction>>,
     sampled: Option<Box<Sampled>>,
-    /// Keys with a lower hash are the curve's sample.
-    sampled_below: u64,
     evicted_total: u64,
     evicted_bytes_total: u64,
     ages: Ages,
@@ -219,10 +219,9 @@ impl Shard {
             hasher: options.hasher.clone(),
             now: UnixMillis(0),
             clock: AccessClock(0),
-            history_of_just_used: 0,
+            uses: Uses::new(),
             eviction: None,
             sampled: None,
-            sampled_below: 0,
             came_total: (0, 0),
             evicted_total: 0,
             evicted_bytes_total: 0,
@@ -264,8 +263,10 @@ impl Shard {
 
     /// Sets the clock.
     pub fn set_now(&mut self, now: UnixMillis) {
-        self.now = now;
-        self.set_clock();
+        if now != self.now {
+            self.now = now;
+            self.set_clock();
+        }
     }
 
     /// Up to which sizes collections answer the encodings of small ones from now on, as they change.
@@ -335,10 +336,8 @@ impl Shard {
     #[inline(always)]
     fn look_at(&mut self, db: DbIndex, found: (u64, Entry), access: Access) -> EntryRef<'_> {
         let (_, entry) = found;
-        let before = self.memory.head_of(entry).access();
-        let is_told = before.0 != self.history_of_just_used || self.samples(found.0);
-        if access == Access::Touch && is_told {
-            self.touch(db, found, before, Use::Read);
+        if access == Access::Touch {
+            let before = self.touch(db, found, Use::Read);
             return self.memory.view(entry).with_access(before);
         }
         self.memory.view(entry)

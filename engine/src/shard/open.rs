@@ -44,7 +44,7 @@ impl Shard {
         let entry = self.find(db, key);
         if let Some(entry) = entry {
             let head = self.memory.head_of(entry);
-            self.touch(db, (key.hash(), entry), head.access(), Use::Write);
+            self.touch_collection(db, (key.hash(), entry), Use::Write);
             if head.form().kind() != kind {
                 return Err(WrongType);
             }
@@ -96,7 +96,7 @@ impl Shard {
         };
         let head = self.memory.head_of(entry);
         if access == Access::Touch {
-            self.touch(db, (key.hash(), entry), head.access(), Use::Read);
+            self.touch_collection(db, (key.hash(), entry), Use::Read);
         }
         let item = item_of(entry).filter(|_| is_wanted(head.form().kind()));
         item.map(Some).ok_or(WrongType)

@@ -680,6 +680,7 @@ impl Shard {
     }
 
     /// Bytes of what is known of quotas.
+    #[inline(always)]
     pub(super) fn quota_bytes(&self) -> u64 {
         let held = self.quotas.as_ref().map_or(0, |quotas| quotas.held_bytes());
         held + self.dying_rosters.held_bytes()

@@ -42,6 +42,12 @@ impl Graveyard {
             .sum()
     }
 
+    /// [`Self::retired_bytes`] and [`Self::list_bytes`].
+    #[cold]
+    pub(super) fn retired_and_list_bytes(&self) -> (u64, u64) {
+        (self.retired_bytes(), self.list_bytes())
+    }
+
     /// Entries not yet freed, and collections in memory replaced as a whole.
     fn objects(&self) -> u64 {
         let entries: u64 = self.tables.iter().map(Keyspace::len).sum();
@@ -183,12 +189,17 @@ impl Shard {
     /// One bounded step of house-keeping: frees flushed keyspaces, compacts, returns memory. Whether more is left to do.
     ///
     /// `budget` counts entries freed or moved; what a step costs beyond them is at most one node or slab.
-    #[inline]
+    #[inline(always)]
     pub fn tend(&mut self, budget: u32) -> bool {
-        if self.is_purging {
-            return self.purge_some(budget);
+        (self.is_purging || self.has_to_tend()) && self.tend_or_purge(budget)
+    }
+
+    #[inline(never)]
+    fn tend_or_purge(&mut self, budget: u32) -> bool {
+        match self.is_purging {
+            true => self.purge_some(budget),
+            false => self.tend_some(budget),
         }
-        self.has_to_tend() && self.tend_some(budget)
     }
 
     /// Has all memory that can be given back be given back by [`Self::tend`], by and by, as if it were short.

@@ -39,6 +39,11 @@ impl Identity {
         Self((place as u32) << TAG_BITS | u32::from(tag_of(hash)))
     }
 
+    /// The first identity of the next place, of which all hashes are higher.
+    pub(crate) fn next_place(self) -> Self {
+        Self((self.0 | (1 << TAG_BITS) - 1).saturating_add(1))
+    }
+
     /// The positions that it may be of, the first and the one behind the last.
     fn positions(self) -> (Position, Position) {
         let place = u64::from(self.0 >> TAG_BITS);

@@ -78,15 +78,31 @@ fn gets_under_far_limit(pipeline: usize) -> Fed {
 
 /// Memory of an evicting server that holds all keys of a bench.
 const AMPLE_BYTES: u64 = 1 << 30;
+/// Uses of an entry after which most policies count no more.
+const USES_OFTEN: usize = 8;
 /// Memory of one that has been sent more than it holds.
 const FULL_BYTES: u64 = 4 << 20;
 
-/// GETs of keys that are there, under a policy that has been told of them.
-fn gets_counted(policy: &str) -> Fed {
+/// GETs of keys that are there, under a policy that has been told of them, of keys that have been asked for so many times before.
+fn gets_counted(policy: &str, pipeline: usize, times: usize) -> Fed {
     let mut server = Server::new(1).evicting(AMPLE_BYTES, policy);
     let sets = (0..KEYS).map(|number| data::set(number, &VALUE));
     server.run(&pipelines(sets, 64));
-    warmed(server, pipelines(scattered(OPERATIONS, KEYS).map(get), 64))
+    let input = pipelines(scattered(OPERATIONS, KEYS).map(get), pipeline);
+    for _ in 0..times {
+        server.run(&input);
+    }
+    (server, input)
+}
+
+/// The second use of an entry since it came, which counts.
+fn gets_of_used_once((policy, pipeline): (&str, usize)) -> Fed {
+    gets_counted(policy, pipeline, 1)
+}
+
+/// A use of an entry that has been used often, as most hits of a cache are.
+fn gets_of_used_often(policy: &str) -> Fed {
+    gets_counted(policy, 64, USES_OFTEN)
 }
 
 /// SETs of keys that are not there, under a policy that evicts about as many.
@@ -217,10 +233,56 @@ fn far_gets(pipeline: usize) -> Fed {
 #[bench::pipeline_64(args = (64), setup = gets)]
 #[bench::limited_1(args = (1), setup = gets_under_far_limit)]
 #[bench::limited_64(args = (64), setup = gets_under_far_limit)]
-#[bench::counted_lru(args = ("allkeys-lru"), setup = gets_counted)]
-#[bench::counted_s3fifo(args = ("allkeys-s3fifo"), setup = gets_counted)]
-#[bench::counted_adaptive(args = ("allkeys-adaptive"), setup = gets_counted)]
 fn get_hit((mut server, input): Fed) -> Fed {
+    black_box(server.run(&input));
+    (server, input)
+}
+
+#[library_benchmark]
+#[bench::noeviction_1(args = (("noeviction", 1)), setup = gets_of_used_once)]
+#[bench::lru_1(args = (("allkeys-lru", 1)), setup = gets_of_used_once)]
+#[bench::ttl_1(args = (("volatile-ttl", 1)), setup = gets_of_used_once)]
+#[bench::adaptive_1(args = (("allkeys-adaptive", 1)), setup = gets_of_used_once)]
+#[bench::noeviction_16(args = (("noeviction", 16)), setup = gets_of_used_once)]
+#[bench::lru_16(args = (("allkeys-lru", 16)), setup = gets_of_used_once)]
+#[bench::lfu_16(args = (("allkeys-lfu", 16)), setup = gets_of_used_once)]
+#[bench::lrm_16(args = (("allkeys-lrm", 16)), setup = gets_of_used_once)]
+#[bench::random_16(args = (("allkeys-random", 16)), setup = gets_of_used_once)]
+#[bench::ttl_16(args = (("volatile-ttl", 16)), setup = gets_of_used_once)]
+#[bench::fifo_16(args = (("allkeys-fifo", 16)), setup = gets_of_used_once)]
+#[bench::sieve_16(args = (("allkeys-sieve", 16)), setup = gets_of_used_once)]
+#[bench::s3fifo_16(args = (("allkeys-s3fifo", 16)), setup = gets_of_used_once)]
+#[bench::gdsf_16(args = (("allkeys-gdsf", 16)), setup = gets_of_used_once)]
+#[bench::adaptive_16(args = (("allkeys-adaptive", 16)), setup = gets_of_used_once)]
+#[bench::noeviction_64(args = (("noeviction", 64)), setup = gets_of_used_once)]
+#[bench::lru_64(args = (("allkeys-lru", 64)), setup = gets_of_used_once)]
+#[bench::lfu_64(args = (("allkeys-lfu", 64)), setup = gets_of_used_once)]
+#[bench::lrm_64(args = (("allkeys-lrm", 64)), setup = gets_of_used_once)]
+#[bench::random_64(args = (("allkeys-random", 64)), setup = gets_of_used_once)]
+#[bench::ttl_64(args = (("volatile-ttl", 64)), setup = gets_of_used_once)]
+#[bench::fifo_64(args = (("allkeys-fifo", 64)), setup = gets_of_used_once)]
+#[bench::sieve_64(args = (("allkeys-sieve", 64)), setup = gets_of_used_once)]
+#[bench::s3fifo_64(args = (("allkeys-s3fifo", 64)), setup = gets_of_used_once)]
+#[bench::gdsf_64(args = (("allkeys-gdsf", 64)), setup = gets_of_used_once)]
+#[bench::adaptive_64(args = (("allkeys-adaptive", 64)), setup = gets_of_used_once)]
+fn get_counted((mut server, input): Fed) -> Fed {
+    black_box(server.run(&input));
+    (server, input)
+}
+
+#[library_benchmark]
+#[bench::noeviction(args = ("noeviction"), setup = gets_of_used_often)]
+#[bench::lru(args = ("allkeys-lru"), setup = gets_of_used_often)]
+#[bench::lfu(args = ("allkeys-lfu"), setup = gets_of_used_often)]
+#[bench::lrm(args = ("allkeys-lrm"), setup = gets_of_used_often)]
+#[bench::random(args = ("allkeys-random"), setup = gets_of_used_often)]
+#[bench::ttl(args = ("volatile-ttl"), setup = gets_of_used_often)]
+#[bench::fifo(args = ("allkeys-fifo"), setup = gets_of_used_often)]
+#[bench::sieve(args = ("allkeys-sieve"), setup = gets_of_used_often)]
+#[bench::s3fifo(args = ("allkeys-s3fifo"), setup = gets_of_used_often)]
+#[bench::gdsf(args = ("allkeys-gdsf"), setup = gets_of_used_often)]
+#[bench::adaptive(args = ("allkeys-adaptive"), setup = gets_of_used_often)]
+fn get_often((mut server, input): Fed) -> Fed {
     black_box(server.run(&input));
     (server, input)
 }
@@ -622,6 +684,8 @@ library_benchmark_group!(
     name = hot_paths,
     benchmarks = [
         get_hit,
+        get_counted,
+        get_often,
         get_miss,
         get_hop,
         set_overwrite,

@@ -62,9 +62,9 @@ const CAPACITY_STEP: f64 = 0.01;
 /// Bytes that caches of one size hold for each entry, of all policies.
 const BYTES_AN_ENTRY: u64 = 220;
 
-/// Bytes that they hold besides for each of the entries by which `adaptive` chooses, 512 at most.
+/// Bytes that they hold besides for each of the entries by which `adaptive` chooses, 1024 at most.
 const BYTES_A_CHOOSING_ENTRY: u64 = 140;
-const CHOOSING_MAX: u64 = 512;
+const CHOOSING_MAX: u64 = 1024;
 
 /// Bytes that caches hold however few their entries are: begun queues, times of ghosts.
 const BYTES_OF_NONE: u64 = 265_000;
@@ -79,7 +79,7 @@ pub struct CurveOptions {
     pub policy: Option<PolicyName>,
     /// Which entries may go.
     pub scope: Scope,
-    /// Entries that each cache is to have, which bounds the memory of all: about 1.1 kB each, 0.7 kB more for each of the first 512, and 265 kB.
+    /// Entries that each cache is to have, which bounds the memory of all: about 1.1 kB each, 0.7 kB more for each of the first 1024, and 265 kB.
     pub entries: u32,
     /// The part of the time that it may take, in per cent; 100: any.
     pub cpu_percent: u32,

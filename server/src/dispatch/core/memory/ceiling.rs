@@ -128,15 +128,16 @@ impl Core {
     /// A bounded step of the shard's house-keeping: a longer one while what it owes the system is what exceeds the limit. Whether more is left.
     #[inline]
     pub(in crate::dispatch::core) fn tend_shard(&mut self) -> bool {
-        let free = self.state.shared.memory.free_bytes();
-        if !self.budget.is_limited() || free >= 0 && self.state.shard.dying_bytes() == 0 {
-            return self.state.shard.tend(TEND_BUDGET);
+        let is_limited = self.budget.is_limited();
+        if is_limited && (self.overdrawn_bytes() > 0 || self.state.shard.dying_bytes() > 0) {
+            return self.tend_short_of_memory();
         }
-        self.tend_short_of_memory(free)
+        self.state.shard.tend(TEND_BUDGET)
     }
 
     #[cold]
-    fn tend_short_of_memory(&mut self, free: i64) -> bool {
+    fn tend_short_of_memory(&mut self) -> bool {
+        let free = self.state.shared.memory.free_bytes();
         let dying_exceeds = |shard: &larder_engine::Shard| free < shard.dying_bytes().cast_signed();
         let mut steps = 1;
         while steps < DYING_STEPS

@@ -169,11 +169,15 @@ impl Core {
     }
 
     /// Sends other cores what they are to do.
-    #[inline]
+    #[inline(always)]
     pub(in crate::dispatch::core) fn send_told(&mut self) {
-        if self.state.told.is_empty() {
-            return;
+        if !self.state.told.is_empty() {
+            self.send_all_told();
         }
+    }
+
+    #[cold]
+    fn send_all_told(&mut self) {
         for told in std::mem::take(&mut self.state.told) {
             let args: Vec<&[u8]> = told.args.iter().map(Vec::as_slice).collect();
             self.tell(told.to, told.run, &args);

@@ -1,0 +1,110 @@
+//! What uses make of histories, as far as a policy can say so ahead: in a few words, by which a hit is counted without asking it.
+//!
+//! ```text
+//!  history ─▶ settled? ─ yes ─▶ the same               bits under a mask: used in this second, or as often as counts
+//!         └─▶ counted? ─ yes ─▶ (history & keep) + add  a range: one more use, of this level; the time
+//!         └─▶ spared?  ─ yes ─▶ the same               a range: too soon to count
+//!         └─▶ the policy is asked
+//! ```
+
+use crate::AccessClock;
+
+/// Histories from one on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Range {
+    first: u32,
+    len: u32,
+}
+
+impl Range {
+    const NONE: Self = Self { first: 0, len: 0 };
+    const ALL: Self = Self {
+        first: 0,
+        len: 1 << AccessClock::BITS,
+    };
+
+    #[inline(always)]
+    fn has(self, history: u32) -> bool {
+        history.wrapping_sub(self.first) < self.len
+    }
+}
+
+/// What uses make of histories.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Foreseen {
+    mask: u32,
+    bits: u32,
+    counted: Range,
+    keep: u32,
+    add: u32,
+    spared: Range,
+}
+
+impl Foreseen {
+    /// Those that have these bits under this mask stay as they are; of others nothing is known.
+    pub(crate) const fn settled(mask: u32, bits: u32) -> Self {
+        Self {
+            mask,
+            bits,
+            counted: Range::NONE,
+            keep: 0,
+            add: 0,
+            spared: Range::NONE,
+        }
+    }
+
+    /// All stay as they are.
+    pub(crate) const NOTHING: Self = Self::settled(0, 0);
+
+    /// This one comes of all.
+    #[inline]
+    pub(crate) fn becomes(history: AccessClock) -> Self {
+        Self::settled(u32::MAX, history.0).counting(0..1 << AccessClock::BITS, (0, history.0))
+    }
+
+    /// All others become more by so much.
+    pub(crate) const fn adding(self, add: u32) -> Self {
+        Self {
+            counted: Range::ALL,
+            keep: u32::MAX,
+            add,
+            ..self
+        }
+    }
+
+    /// Of others those in `range` keep these bits, and become more by so much.
+    pub(crate) fn counting(self, range: std::ops::Range<u32>, (keep, add): (u32, u32)) -> Self {
+        Self {
+            counted: Range {
+                first: range.start,
+                len: range.end - range.start,
+            },
+            keep,
+            add,
+            ..self
+        }
+    }
+
+    /// Of others so many from `first` on stay as they are.
+    pub(crate) fn sparing(self, first: u32, len: u32) -> Self {
+        Self {
+            spared: Range { first, len },
+            ..self
+        }
+    }
+
+    /// What a use makes of a history; `None`: the policy is to be asked.
+    #[inline(always)]
+    pub(crate) fn after(&self, history: AccessClock) -> Option<AccessClock> {
+        let AccessClock(bits) = history;
+        if bits & self.mask == self.bits {
+            Some(history)
+        } else if self.counted.has(bits) {
+            Some(AccessClock((bits & self.keep) + self.add))
+        } else if self.spared.has(bits) {
+            Some(history)
+        } else {
+            None
+        }
+    }
+}
