@@ -126,23 +126,24 @@ impl Keyspace {
         spiral.block_bytes() <= NEAR_ANYHOW_BYTES
     }
 
-    /// Brings near what commands on these keys of a database will read and copy, the first [`NEAR_AT_ONCE`] of them.
+    /// Brings near what commands on these keys of a database will read and copy, the first [`NEAR_AT_ONCE`] of them. Whether any of these writes.
     #[inline]
     pub(crate) fn prefetch(
         &self,
         (db, keys): (DbIndex, &[KeyAhead]),
         memory: &Memory,
         ahead: &mut Ahead,
-    ) {
+    ) -> bool {
         ahead.forget();
+        let keys = &keys[..keys.len().min(NEAR_AT_ONCE)];
+        let any_writes = || keys.iter().any(|key| key.writes);
         let Some(spiral) = &self.spiral else {
-            return;
+            return any_writes();
         };
         let has_items = spiral.has_items();
         if self.is_near_anyhow(spiral) && !has_items {
-            return;
+            return any_writes();
         }
-        let keys = &keys[..keys.len().min(NEAR_AT_ONCE)];
         let heap = memory.heap();
         let mut at = [(0, Block(0)); NEAR_AT_ONCE];
         for (key, (ordinal, _)) in keys.iter().zip(&mut at) {
@@ -156,7 +157,7 @@ impl Keyspace {
         if writes > 0 {
             spiral.ask_for_balance(heap, writes);
             if !has_items {
-                return;
+                return true;
             }
         }
         let found = &mut ahead.found[..keys.len()];
@@ -173,5 +174,6 @@ impl Keyspace {
             }
         }
         (ahead.db, ahead.next, ahead.count) = (db, 0, keys.len());
+        writes > 0
     }
 }

@@ -308,8 +308,8 @@ impl Shard {
     #[inline]
     pub fn prefetch(&mut self, db: DbIndex, keys: &[KeyAhead]) {
         let keyspace = &self.databases[usize::from(db.0)];
-        keyspace.prefetch((db, keys), &self.memory, &mut self.ahead);
-        if let Some(eviction) = &self.eviction {
+        let any_writes = keyspace.prefetch((db, keys), &self.memory, &mut self.ahead);
+        if let Some(eviction) = self.eviction.as_ref().filter(|_| any_writes) {
             eviction.await_writes(keys);
         }
     }
