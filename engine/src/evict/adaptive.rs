@@ -4,7 +4,7 @@
 //!  every use ─▶ parts, in the shape chosen
 //!  uses of keys whose hash is in the sample ─▶ parts D10, D1, D30, RECENT: caches of keys alone, as small as the sample
 //! ```
-//! *The sample* (SHARDS, Waldspurger et al., FAST 2015): 1 key in 64, or as many as make caches of 1024 entries. A cache of the sample's
+//! *The sample* (SHARDS, Waldspurger et al., FAST 2015): 1 key in 256, or as many as make caches of 1024 entries. A cache of the sample's
 //! share of the bytes misses as the whole one would.
 //!
 //! *The choice*. Misses are counted as they fade, over some 16 times the entries of a sampled cache; so are requests on which two shapes
@@ -16,7 +16,7 @@
 //!
 //! *Before memory is short* the sample tells how often keys are asked for, by which the parts fill in one way or another.
 //!
-//! What the choice costs is caches that are a 64th of the whole, four times: 2 bytes an entry.
+//! What the choice costs is caches that are a 256th of the whole, four times: half a byte an entry.
 
 use super::mini::Mini;
 use super::parts::{Parts, Shape};
@@ -32,7 +32,7 @@ const SHAPES: [Shape; 4] = [Shape::D10, Shape::D1, Shape::D30, Shape::RECENT];
 const SAMPLED_MIN: f64 = 1024.0;
 
 /// The smallest sample.
-const RATE_MIN: f64 = 1.0 / 64.0;
+const RATE_MIN: f64 = 1.0 / 256.0;
 
 /// Misses fade by e in so many requests of the sample for each entry of a sampled cache.
 const MEMORY: f64 = 16.0;

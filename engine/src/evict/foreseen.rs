@@ -4,9 +4,12 @@
 //!  history ─▶ settled? ─ yes ─▶ the same               bits under a mask: used in this second, or as often as counts
 //!         └─▶ counted? ─ yes ─▶ (history & keep) + add  a range: one more use, of this level; the time
 //!         └─▶ spared?  ─ yes ─▶ the same               a range: too soon to count
+//!         └─▶ tossed?  ─ yes ─▶ the same or one more   a coin says which: lfu
 //!         └─▶ the policy is asked
 //! ```
 
+use super::lfu::Tossed;
+use super::rng::Coin;
 use crate::AccessClock;
 
 /// Histories from one on.
@@ -38,6 +41,7 @@ pub struct Foreseen {
     keep: u32,
     add: u32,
     spared: Range,
+    tossed: Option<Tossed>,
 }
 
 impl Foreseen {
@@ -50,6 +54,7 @@ impl Foreseen {
             keep: 0,
             add: 0,
             spared: Range::NONE,
+            tossed: None,
         }
     }
 
@@ -91,6 +96,20 @@ impl Foreseen {
             spared: Range { first, len },
             ..self
         }
+    }
+
+    /// Of others a coin decides.
+    pub(crate) const fn tossing(self, tossed: Tossed) -> Self {
+        Self {
+            tossed: Some(tossed),
+            ..self
+        }
+    }
+
+    /// What a use makes of a history of which nothing more certain is foreseen, if a coin decides.
+    #[inline(always)]
+    pub(crate) fn toss(&self, history: AccessClock, coin: &mut Coin) -> Option<AccessClock> {
+        self.tossed.as_ref()?.after(history, coin)
     }
 
     /// What a use makes of a history; `None`: the policy is to be asked.

@@ -88,6 +88,22 @@ fn minute(now: UnixMillis) -> u32 {
     (now.as_secs() / 60) as u32 & MINUTE_MASK
 }
 
+/// What a coin makes of the history of an entry that is used in this minute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tossed {
+    counting: Lfu,
+    minute: u32,
+}
+
+impl Tossed {
+    /// The history of an entry that is used; none of one for which minutes are to be paid first.
+    #[inline(always)]
+    pub(crate) fn after(&self, history: AccessClock, coin: &mut Coin) -> Option<AccessClock> {
+        let is_of_minute = history.0 >> COUNT_BITS == self.minute;
+        is_of_minute.then(|| self.counting.used(history, self.minute, coin.toss()))
+    }
+}
+
 /// Entries by how often they are used.
 pub(crate) struct LfuPolicy {
     counting: Lfu,
@@ -133,7 +149,11 @@ impl Policy for LfuPolicy {
     }
 
     fn foreseen(&self) -> Foreseen {
-        Foreseen::settled(u32::MAX, self.minute << COUNT_BITS | COUNT_MAX)
+        let full = self.minute << COUNT_BITS | COUNT_MAX;
+        Foreseen::settled(u32::MAX, full).tossing(Tossed {
+            counting: self.counting,
+            minute: self.minute,
+        })
     }
 
     #[inline]
@@ -218,6 +238,23 @@ mod tests {
         let used = counts_all.used(Lfu::history(now, 254), minute(now), 3);
         assert_eq!(counts_all.count(used, now), 255);
         assert_eq!(counts_all.used(used, minute(now), 3), used);
+    }
+
+    #[test]
+    fn a_coin_that_is_tossed_elsewhere_counts_as_the_policy_does() {
+        let (mut policy, mut coin) = (LfuPolicy::new(7), Coin::new(7));
+        policy.set_now(at_minute(9));
+        let foreseen = policy.foreseen();
+        let full = Lfu::history(at_minute(9), u8::MAX);
+        assert_eq!(foreseen.after(full), Some(full));
+        for count in (0..=254).cycle().take(10_000) {
+            let history = Lfu::history(at_minute(9), count);
+            assert_eq!(foreseen.after(history), None);
+            let tossed = foreseen.toss(history, &mut coin);
+            assert_eq!(tossed, Some(policy.used(history, Use::Read)));
+            let earlier = Lfu::history(at_minute(8), count);
+            assert_eq!(foreseen.toss(earlier, &mut coin), None);
+        }
     }
 
     /// The figures of `redis.conf`: what a counter is after so many hits.

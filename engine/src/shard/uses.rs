@@ -11,7 +11,7 @@
 //! its key is in no sample. Both are seen from words that lie beside each other in the shard, and so is what most others become.
 
 use super::Shard;
-use crate::evict::{Foreseen, Identity, Policy, Use};
+use crate::evict::{Coin, Foreseen, Identity, Policy, Use};
 use crate::item::Head;
 use crate::spiral::entries::Entry;
 use crate::{AccessClock, DbIndex};
@@ -22,6 +22,8 @@ pub(super) struct Uses {
     pub(super) foreseen: Foreseen,
     /// Whether that is so of entries that are read, and not of those that are changed.
     of_reads_alone: bool,
+    /// What decides where what becomes of a history is left to chance.
+    coin: Coin,
     /// The first hash that the policy samples; of none it is that behind the last, 0.
     told_from: u64,
     /// So many from there on are told of: the policy's, and behind the last the curve's.
@@ -36,6 +38,7 @@ impl Uses {
         Self {
             foreseen: Foreseen::becomes(AccessClock(0)),
             of_reads_alone: false,
+            coin: Coin::new(0),
             told_from: 0,
             told: 0,
             sampled_below: 0,
@@ -51,10 +54,13 @@ impl Uses {
 
     /// What a use makes of a history, if that is foreseen.
     #[inline(always)]
-    fn foreseen(&self, history: AccessClock, how: Use) -> Option<AccessClock> {
+    fn foreseen(&mut self, history: AccessClock, how: Use) -> Option<AccessClock> {
         match how {
             Use::Write if self.of_reads_alone => None,
-            Use::Read | Use::Write => self.foreseen.after(history),
+            Use::Read | Use::Write => match self.foreseen.after(history) {
+                None => self.foreseen.toss(history, &mut self.coin),
+                after => after,
+            },
         }
     }
 
