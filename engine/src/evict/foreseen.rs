@@ -12,6 +12,9 @@ use super::lfu::Tossed;
 use super::rng::Coin;
 use crate::AccessClock;
 
+/// All histories.
+const ALL: std::ops::Range<u32> = 0..1 << AccessClock::BITS;
+
 /// Histories from one on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Range {
@@ -21,10 +24,6 @@ struct Range {
 
 impl Range {
     const NONE: Self = Self { first: 0, len: 0 };
-    const ALL: Self = Self {
-        first: 0,
-        len: 1 << AccessClock::BITS,
-    };
 
     #[inline(always)]
     fn has(self, history: u32) -> bool {
@@ -64,17 +63,12 @@ impl Foreseen {
     /// This one comes of all.
     #[inline]
     pub(crate) fn becomes(history: AccessClock) -> Self {
-        Self::settled(u32::MAX, history.0).counting(0..1 << AccessClock::BITS, (0, history.0))
+        Self::settled(u32::MAX, history.0).counting(ALL, (0, history.0))
     }
 
     /// All others become more by so much.
-    pub(crate) const fn adding(self, add: u32) -> Self {
-        Self {
-            counted: Range::ALL,
-            keep: u32::MAX,
-            add,
-            ..self
-        }
+    pub(crate) fn adding(self, add: u32) -> Self {
+        self.counting(ALL, (u32::MAX, add))
     }
 
     /// Of others those in `range` keep these bits, and become more by so much.
@@ -99,7 +93,7 @@ impl Foreseen {
     }
 
     /// Of others a coin decides.
-    pub(crate) const fn tossing(self, tossed: Tossed) -> Self {
+    pub(crate) fn tossing(self, tossed: Tossed) -> Self {
         Self {
             tossed: Some(tossed),
             ..self

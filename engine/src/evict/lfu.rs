@@ -108,7 +108,6 @@ impl Tossed {
 pub(crate) struct LfuPolicy {
     counting: Lfu,
     now: UnixMillis,
-    minute: u32,
     coin: Coin,
     draw: Draw,
 }
@@ -118,7 +117,6 @@ impl LfuPolicy {
         Self {
             counting: Lfu::default(),
             now: UnixMillis(0),
-            minute: 0,
             coin: Coin::new(seed),
             draw: Draw::new(SAMPLES, seed),
         }
@@ -136,7 +134,6 @@ impl LfuPolicy {
 impl Policy for LfuPolicy {
     fn set_now(&mut self, now: UnixMillis) {
         self.now = now;
-        self.minute = minute(now);
     }
 
     fn inserted(&mut self, _identity: Identity, _bytes: u64) -> AccessClock {
@@ -145,14 +142,15 @@ impl Policy for LfuPolicy {
 
     #[inline(always)]
     fn used(&mut self, history: AccessClock, _how: Use) -> AccessClock {
-        self.counting.used(history, self.minute, self.coin.toss())
+        let minute = minute(self.now);
+        self.counting.used(history, minute, self.coin.toss())
     }
 
     fn foreseen(&self) -> Foreseen {
-        let full = self.minute << COUNT_BITS | COUNT_MAX;
+        let AccessClock(full) = Lfu::history(self.now, u8::MAX);
         Foreseen::settled(u32::MAX, full).tossing(Tossed {
             counting: self.counting,
-            minute: self.minute,
+            minute: minute(self.now),
         })
     }
 

@@ -170,6 +170,18 @@ pub enum Round {
     Wait(Resolved),
 }
 
+impl Round {
+    /// Asks all of so many cores the same.
+    pub fn ask_all(cores: u16, run: CoreFn, args: &[Vec<u8>]) -> Self {
+        let ask = |core| CoreRequest {
+            core: CoreId(core),
+            run,
+            args: args.to_vec(),
+        };
+        Self::Ask((0..cores).map(ask).collect())
+    }
+}
+
 /// A question to a core.
 #[derive(Clone, Debug)]
 pub struct CoreRequest {

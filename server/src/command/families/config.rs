@@ -1,8 +1,7 @@
 //! `CONFIG`: the configuration in force, read and changed by clients.
 
 use crate::command::{
-    Args, CommandSpec, CoreCall, CoreFn, CoreRequest, Flags, Group, KeyAccess, Round, Rounds, Run,
-    SessionCall,
+    Args, CommandSpec, CoreCall, Flags, Group, KeyAccess, Round, Rounds, Run, SessionCall,
 };
 use crate::config::ConfigSetError;
 use crate::glob;
@@ -189,7 +188,7 @@ impl Rounds for Setting {
             SettingStep::Change => {
                 self.step = SettingStep::HaveFollowed;
                 let words = std::mem::take(&mut self.words);
-                Ok(self.ask_all(set_if_asking, &words))
+                Ok(Round::ask_all(self.cores, set_if_asking, &words))
             }
             SettingStep::HaveFollowed => {
                 if let Some(refusal) = answers.iter().find(|answer| !answer.is_empty()) {
@@ -198,7 +197,7 @@ impl Rounds for Setting {
                 }
                 self.step = SettingStep::Reply;
                 // A core takes a changed configuration in before it runs what it is asked.
-                Ok(self.ask_all(|_| {}, &[]))
+                Ok(Round::ask_all(self.cores, |_| {}, &[]))
             }
             SettingStep::Reply => {
                 reply.ok();
@@ -209,17 +208,6 @@ impl Rounds for Setting {
 
     fn held_bytes(&self) -> usize {
         self.words.iter().map(Vec::capacity).sum()
-    }
-}
-
-impl Setting {
-    fn ask_all(&self, run: CoreFn, args: &[Vec<u8>]) -> Round {
-        let ask = |core| CoreRequest {
-            core: CoreId(core),
-            run,
-            args: args.to_vec(),
-        };
-        Round::Ask((0..self.cores).map(ask).collect())
     }
 }
 

@@ -208,6 +208,14 @@ impl Core {
         nanos
     }
 
+    /// Accounts for a step of a command that is counted already, which began at `began`; nanoseconds it took.
+    pub(super) fn timed_step(&mut self, command: &'static Command, began: Instant) -> u64 {
+        let nanos = nanos_since(began);
+        self.state.timing.apart(nanos);
+        self.state.stats.took_longer(command.id, nanos);
+        nanos
+    }
+
     /// Runs on this core's shard.
     #[inline(always)]
     pub(super) fn run_here(

@@ -3,7 +3,6 @@
 
 use crate::command::{Args, Command, CoreCall, Walk};
 use crate::dispatch::core::Core;
-use crate::dispatch::core::run::nanos_since;
 use crate::dispatch::gather::Finish;
 use crate::dispatch::limits::STEP_LEASE_BYTES;
 use crate::dispatch::mail::requests::{RequestHead, Ticket, Work};
@@ -106,10 +105,7 @@ impl Core {
         self.lease_for_run(STEP_LEASE_BYTES);
         let began = self.state.timing.begin_apart();
         let part = walk.walking.next(&mut self.state);
-        let nanos = nanos_since(began);
-        self.state.timing.apart(nanos);
-        self.state.stats.took_longer(walk.command.id, nanos);
-        walk.nanos += nanos;
+        walk.nanos += self.timed_step(walk.command, began);
         if let Some(part) = part {
             if let Ticket::Part { gather, .. } = walk.ticket
                 && is_own

@@ -207,7 +207,7 @@ impl Rounds for Turning {
         match self.step {
             Step::Begin => {
                 self.step = Step::Asked;
-                Ok(self.ask_all(&self.args, look))
+                Ok(Round::ask_all(self.cores, look, &self.args))
             }
             Step::Asked => {
                 self.take_looks(answers)?;
@@ -217,7 +217,7 @@ impl Rounds for Turning {
                 self.step = Step::Prefixed;
                 let mut args = self.new_prefixes.clone();
                 args.push(self.own_core.0.to_le_bytes().to_vec());
-                Ok(self.ask_all(&args, begin_prefixes))
+                Ok(Round::ask_all(self.cores, begin_prefixes, &args))
             }
             Step::Prefixed => Ok(self.change()),
             Step::Changed => {
@@ -229,16 +229,6 @@ impl Rounds for Turning {
 }
 
 impl Turning {
-    fn ask_all(&self, args: &[Vec<u8>], run: fn(&mut CoreCall<'_>)) -> Round {
-        let cores = (0..self.cores).map(CoreId);
-        let ask = |core| CoreRequest {
-            core,
-            run,
-            args: args.to_vec(),
-        };
-        Round::Ask(cores.map(ask).collect())
-    }
-
     /// Takes what the cores answered to [`look`].
     fn take_looks(&mut self, answers: &[&[u8]]) -> CommandResult {
         let mut verdict: &[u8] = b"";

@@ -191,8 +191,7 @@ impl Debug {
     }
 
     fn ask_all(&self, run: CoreFn) -> Round {
-        let cores = (0..self.cores).map(CoreId);
-        Round::Ask(cores.map(|core| self.ask(core, run)).collect())
+        Round::ask_all(self.cores, run, &self.words)
     }
 
     fn act(&mut self, reply: &mut Reply<'_>) -> Result<Round, ErrorReply> {

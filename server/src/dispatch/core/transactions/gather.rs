@@ -165,9 +165,7 @@ impl Core {
                 let answer =
                     self.part_here(session.as_deref_mut(), work, &args, recipient, &mut entries);
                 if let Some(began) = began {
-                    let nanos = nanos_since(began);
-                    self.state.timing.apart(nanos);
-                    self.state.stats.took_longer(recipient.command.id, nanos);
+                    let nanos = self.timed_step(recipient.command, began);
                     self.gathers.note_time(id, nanos);
                 }
                 self.end_part_here(id, gathered);
