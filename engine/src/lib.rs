@@ -57,11 +57,11 @@ pub use prefixes::PrefixSet;
 pub use quota::QuotaId;
 pub use raw::Buffer;
 pub use shard::{
-    Access, BeforeChange, DeadlineStats, Entries, Evicted, EvictionOptions, ExpireStats, Fate,
-    Field, FieldAhead, HashMut, HashRef, IsWanted, KeysAsOf, ListMut, ListRef, LooseId, Member,
-    MemberAhead, MembersRef, MemoryUsage, PartFrom, PartOf, ScanCursor, Scored, SetMut, SetRef,
-    Shard, ShardOptions, SortedSetMut, SortedSetRef, Stored, StreamMut, TtlChange, Undo, Upcoming,
-    members_of_part, scored_of_part, write_member, write_scored,
+    Access, AsOf, BeforeChange, DeadlineStats, Early, Entries, Evicted, EvictionOptions,
+    ExpireStats, Fate, Field, FieldAhead, HashMut, HashRef, IsWanted, KeysAsOf, ListMut, ListRef,
+    LooseId, Member, MemberAhead, MembersRef, MemoryUsage, Met, PartFrom, PartOf, ScanCursor,
+    Scored, SetMut, SetRef, Shard, ShardOptions, SortedSetMut, SortedSetRef, Stored, StreamMut,
+    TtlChange, Undo, Upcoming, members_of_part, scored_of_part, write_member, write_scored,
 };
 pub use sorted::{Bound, Side};
 pub use spiral::Intent;

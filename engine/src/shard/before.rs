@@ -49,6 +49,11 @@ pub struct Entries<'a> {
 }
 
 impl Entries<'_> {
+    /// How many there are.
+    pub fn count(&self) -> u64 {
+        self.table.len()
+    }
+
     /// Shows each entry once.
     pub fn for_each(&self, show: &mut dyn FnMut(EntryRef<'_>)) {
         self.table

@@ -1,136 +1,54 @@
-//! The keys of a database as they were at one moment, found in steps while commands go on.
-//!
-//! ```text
-//!  positions   | walked: what was there has been shown           │ ahead: as it was, but for keys that have changed      |
-//!                                                             cursor                           │
-//!                 a key ahead is about to change for the first time ──▶ was it there then? ────┘
-//!                 it is shown with the next step, if it was, and passed when the walk comes to it
-//! ```
-//! The walk is a scan in the order of positions ([`crate::keyspace`]), and is told before a key changes ([`super::before`]). What changes
-//! behind the cursor does not matter any more, and what has changed ahead is decided, so each key is shown once if it was there, whatever
-//! becomes of it. Nobody waits for a walk, and it waits for nobody.
-//!
-//! Cost: a look at each entry; of each key ahead that changes its hash, and its name, if that is one that is wanted. A database that is
-//! emptied meanwhile is walked to its end then.
+//! The keys of a database as they were at one moment, found in steps while commands go on: a walk ([`super::as_of`]) that keeps the names
+//! of those that change ahead of it, and shows them with the next step.
 
 use std::cell::RefCell;
-use std::collections::HashSet;
-use std::fmt;
 use std::rc::Rc;
 
-use super::{Shard, Upcoming};
-use crate::keyspace::Cursor;
-use crate::subscribers::SubscriberId;
-use crate::{ContentsId, DbIndex, EntryRef, KeyHasher, UnixMillis};
-
-/// Whether a key is one that is looked for.
-pub type IsWanted = Box<dyn Fn(&[u8]) -> bool>;
+use super::Shard;
+use super::as_of::{AsOf, Early, IsWanted, Met};
+use crate::{ContentsId, DbIndex, EntryRef};
 
 /// A walk over the keys that were there when it began. [`Shard::end_keys`] ends it.
+#[derive(Debug)]
 #[must_use = "a walk is ended, or is told of all changes for ever"]
 pub struct KeysAsOf {
-    contents: ContentsId,
-    /// The moment's time, by which deadlines are judged.
-    time: UnixMillis,
-    subscriber: SubscriberId,
-    rest: Rc<RefCell<Rest>>,
-}
-
-impl fmt::Debug for KeysAsOf {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut shown = formatter.debug_struct("KeysAsOf");
-        shown
-            .field("contents", &self.contents)
-            .field("time", &self.time);
-        shown.finish_non_exhaustive()
-    }
+    as_of: AsOf,
+    left: Rc<RefCell<Names>>,
 }
 
 impl KeysAsOf {
     /// Bytes of memory that it holds: the names of keys that have changed ahead of it.
     pub fn held_bytes(&self) -> usize {
-        let rest = self.rest.borrow();
-        let names = rest.changed.capacity() + rest.left.capacity();
-        rest.name_bytes + names * size_of::<Rc<[u8]>>()
+        let left = self.left.borrow();
+        self.as_of.held_bytes() + left.bytes + left.names.capacity() * size_of::<Box<[u8]>>()
     }
 }
 
-/// What has yet to be shown.
-struct Rest {
-    hasher: KeyHasher,
-    is_wanted: IsWanted,
-    /// Where the walk goes on; none: it has come to its end.
-    cursor: Option<Cursor>,
-    /// Keys ahead of it that have changed since the moment.
-    changed: HashSet<Rc<[u8]>, ahash::RandomState>,
-    /// Those of them that were there.
-    left: Vec<Rc<[u8]>>,
-    /// Bytes of the names in either.
-    name_bytes: usize,
+/// Names of keys that were there, changed, and have yet to be shown.
+#[derive(Debug, Default)]
+struct Names {
+    names: Vec<Box<[u8]>>,
+    bytes: usize,
 }
 
-impl Rest {
-    /// A key is about to change, or to go.
-    fn note(&mut self, key: &[u8], was_there: bool) {
-        let is_ahead = |cursor: Cursor| cursor.is_before(self.hasher.hash(key));
-        if !self.cursor.is_some_and(is_ahead)
-            || !(self.is_wanted)(key)
-            || self.changed.contains(key)
-        {
-            return;
-        }
-        let name: Rc<[u8]> = key.into();
-        self.name_bytes += name.len();
-        if was_there {
-            self.left.push(Rc::clone(&name));
-        }
-        self.changed.insert(name);
+/// Keeps the names of keys that are about to change.
+struct Keeper(Rc<RefCell<Names>>);
+
+impl Early for Keeper {
+    fn meet(&mut self, _contents: ContentsId, entry: &EntryRef<'_>) {
+        let mut left = self.0.borrow_mut();
+        left.bytes += entry.key().len();
+        left.names.push(entry.key().into());
     }
-}
-
-/// Whether an entry was there at a time.
-fn was_there(entry: &EntryRef<'_>, time: UnixMillis) -> bool {
-    entry.expires_at().is_none_or(|at| at > time)
 }
 
 impl Shard {
     /// Begins a walk over the keys of `db` as they are now.
     pub fn begin_keys(&mut self, db: DbIndex, is_wanted: IsWanted) -> KeysAsOf {
-        let (contents, time) = (self.contents_of(db), self.now);
-        let rest = Rc::new(RefCell::new(Rest {
-            hasher: self.hasher.clone(),
-            is_wanted,
-            cursor: Some(Cursor(0)),
-            changed: HashSet::default(),
-            left: Vec::new(),
-            name_bytes: 0,
-        }));
-        let told = Rc::clone(&rest);
-        let subscriber = self.subscribe_before(Box::new(move |upcoming| match upcoming {
-            Upcoming::Entry {
-                contents: of,
-                key,
-                entry,
-            } if *of == contents => {
-                let was_there = entry.as_ref().is_some_and(|entry| was_there(entry, time));
-                told.borrow_mut().note(key, was_there);
-            }
-            Upcoming::Flush {
-                contents: of,
-                entries,
-            } if *of == contents => {
-                let mut rest = told.borrow_mut();
-                entries.for_each(&mut |entry| rest.note(entry.key(), was_there(&entry, time)));
-                rest.cursor = None;
-            }
-            _ => {}
-        }));
-        KeysAsOf {
-            contents,
-            time,
-            subscriber,
-            rest,
-        }
+        let left = Rc::<RefCell<Names>>::default();
+        let keeper = Keeper(Rc::clone(&left));
+        let as_of = self.begin_as_of(std::iter::once(db), is_wanted, keeper);
+        KeysAsOf { as_of, left }
     }
 
     /// Shows about `count` more keys of those that were there and are wanted, or passes as many that are not. Whether there may be
@@ -141,35 +59,25 @@ impl Shard {
         count: usize,
         show: &mut dyn FnMut(&[u8]),
     ) -> bool {
-        let mut rest = keys.rest.borrow_mut();
-        let at_once = rest.left.len().saturating_sub(count);
-        for name in rest.left.split_off(at_once) {
+        let mut left = keys.left.borrow_mut();
+        let at_once = left.names.len().saturating_sub(count);
+        for name in left.names.split_off(at_once) {
+            left.bytes -= name.len();
             show(&name);
         }
-        let Some(cursor) = rest.cursor else {
-            return !rest.left.is_empty();
-        };
-        let mut databases = self.databases.iter();
-        let keyspace = databases.find(|keyspace| keyspace.id() == keys.contents);
-        let keyspace = keyspace.expect("contents that go are told of");
-        let memory = &self.memory;
-        let next = keyspace.scan((memory, &self.hasher), cursor, count, &mut |entry| {
-            let key = memory.key_of(entry);
-            let is_shown = !memory.has_ended(entry, keys.time)
-                && (rest.is_wanted)(key)
-                && !rest.changed.contains(key);
-            if is_shown {
-                show(key);
-            }
+        if left.names.is_empty() {
+            left.names = Vec::new();
+        }
+        let goes_on = self.more_as_of(&keys.as_of, count, &mut |_, entry| {
+            show(entry.key());
+            Met::Whole
         });
-        rest.cursor = next;
-        next.is_some() || !rest.left.is_empty()
+        goes_on || !left.names.is_empty()
     }
 
     /// Ends a walk, whether it has come to its end or not.
     pub fn end_keys(&mut self, keys: &KeysAsOf) {
-        let was_told = self.unsubscribe_before(keys.subscriber);
-        assert!(was_told, "a walk is ended once");
+        self.end_as_of(&keys.as_of);
     }
 }
 
@@ -287,7 +195,7 @@ mod tests {
         for n in 0..4000 {
             set(shard, &format!("key1{n}"));
         }
-        assert_eq!(keys.held_bytes(), held, "nothing is ahead any more");
+        assert_eq!(keys.held_bytes(), 0, "nothing is ahead any more");
         assert_eq!(shown.len(), 1111);
         shard.end_keys(&keys);
     }

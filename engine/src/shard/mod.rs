@@ -4,6 +4,7 @@
 //! told to the journal once, here and nowhere else. What takes long, freeing a flushed database or compacting memory, is
 //! done in bounded steps by [`Shard::tend`]; nothing else is long, however large the shard: see [`crate::limits`].
 
+mod as_of;
 mod before;
 #[cfg(test)]
 mod before_tests;
@@ -47,13 +48,14 @@ mod uses;
 mod walk;
 mod write;
 
+pub use as_of::{AsOf, Early, IsWanted, Met};
 pub use before::{BeforeChange, Entries, Upcoming};
 use compaction::Compactor;
 use curve::Sampled;
 use eviction::Eviction;
 pub use eviction::{Evicted, EvictionOptions};
 pub use hashes::{Fate, Field, HashMut, HashRef};
-pub use keys_as_of::{IsWanted, KeysAsOf};
+pub use keys_as_of::KeysAsOf;
 pub use lists::{ListMut, ListRef};
 use loose::LooseCollections;
 pub use loose::LooseId;
