@@ -104,7 +104,11 @@ pub enum Trailer {
     None,
 }
 
-/// The frames of a file.
+/// The frames of a file, which are read so:
+///
+/// ```text
+/// loop { frames.add(bytes of the file), or frames.complete();  while let Some(frame) = frames.next_frame()? { … } }
+/// ```
 #[derive(Debug)]
 pub struct Frames {
     window: Vec<u8>,

@@ -9,11 +9,15 @@
 //! ```
 //! A value's own bytes are what `rdb`'s readers and writers have, here as in `DUMP`.
 
+mod check;
 mod damage;
 mod frames;
 mod opcodes;
 mod walk;
+mod writer;
 
+pub use check::{Check, Found, Keys};
 pub use damage::{Damage, ModuleName, Wrong};
 pub use frames::{Entry, Frame, Frames, Piece, Trailer};
 pub use opcodes::History;
+pub use writer::{Chunk, Facts, Header, Sealed, trailer};
