@@ -21,3 +21,6 @@ pub use damage::{Damage, ModuleName, Wrong};
 pub use frames::{Entry, Frame, Frames, Piece, Trailer};
 pub use opcodes::History;
 pub use writer::{Chunk, Facts, Header, Sealed, trailer};
+
+#[cfg(test)]
+mod tests;
