@@ -1,4 +1,4 @@
-//! The command line: `larder-server [FILE] [--DIRECTIVE VALUE …]`.
+//! The command line: `larder-server [FILE] [--DIRECTIVE VALUE …]`, or `larder-server check FILE…`.
 //!
 //! Directives are not options of their own: whatever begins at the first `--DIRECTIVE` goes to
 //! [`crate::config::Config::load`] as it stands, so that every directive of the table can be given.
@@ -9,6 +9,15 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, Command};
 
 /// What the command line asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// A server.
+    Serve(Invocation),
+    /// Whether these files can be loaded.
+    Check(Vec<PathBuf>),
+}
+
+/// How a server is to run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Invocation {
     /// The configuration file; `-` is standard input.
@@ -22,6 +31,10 @@ const ABOUT: &str = "Larder, a thread-per-core cache that speaks Redis's protoco
 const AFTER_HELP: &str = "\
 FILE is in the syntax of redis.conf; every directive of it can be given as
 --DIRECTIVE VALUE too. What comes later wins.
+
+larder-server check FILE... runs no server: it reads RDB files to their ends,
+says what is in each, or where and why it is damaged, and exits with 1 if one
+is. A configuration file of that name is ./check.
 
 Larder's own directives:
   --cores auto|N|LIST
@@ -78,9 +91,9 @@ CONFIG GET * on a running server shows every directive. README.md and docs/ say
 more.";
 
 /// Reads the process's command line. `--help`, `--version` and what cannot be read (exit code 1) end the process.
-pub fn parse() -> Invocation {
+pub fn parse() -> Request {
     match parse_from(std::env::args_os()) {
-        Ok(invocation) => invocation,
+        Ok(request) => request,
         Err(error) => {
             // Where nothing can be printed, the exit code still speaks.
             let _ = error.print();
@@ -93,7 +106,29 @@ pub fn parse() -> Invocation {
 ///
 /// # Errors
 /// A request for help or the version, or what is wrong; each prints itself.
-pub fn parse_from(words: impl IntoIterator<Item = OsString>) -> Result<Invocation, clap::Error> {
+pub fn parse_from(words: impl IntoIterator<Item = OsString>) -> Result<Request, clap::Error> {
+    let words: Vec<OsString> = words.into_iter().collect();
+    match words.get(1) {
+        Some(word) if word == CHECK => files_to_check(&words[2..]).map(Request::Check),
+        _ => server_from(words).map(Request::Serve),
+    }
+}
+
+/// The first word of a command line that has files checked.
+const CHECK: &str = "check";
+
+fn files_to_check(words: &[OsString]) -> Result<Vec<PathBuf>, clap::Error> {
+    let files = words.iter().map(PathBuf::from).collect::<Vec<_>>();
+    match files.is_empty() {
+        true => Err(command().error(
+            clap::error::ErrorKind::MissingRequiredArgument,
+            "check needs the files to be checked\n",
+        )),
+        false => Ok(files),
+    }
+}
+
+fn server_from(words: Vec<OsString>) -> Result<Invocation, clap::Error> {
     let mut words: Vec<String> = words
         .into_iter()
         .map(OsString::into_string)
@@ -130,7 +165,9 @@ fn command() -> Command {
     Command::new("larder-server")
         .version(env!("CARGO_PKG_VERSION"))
         .about(ABOUT)
-        .override_usage("larder-server [FILE | -] [--DIRECTIVE VALUE...]...")
+        .override_usage(
+            "larder-server [FILE | -] [--DIRECTIVE VALUE...]...\n       larder-server check FILE...",
+        )
         .after_help(AFTER_HELP)
         .arg(
             Arg::new("file")
@@ -161,16 +198,29 @@ mod tests {
     use super::*;
     use clap::error::ErrorKind;
 
-    fn parse(line: &[&str]) -> Result<Invocation, ErrorKind> {
+    fn parse(line: &[&str]) -> Result<Request, ErrorKind> {
         let words = std::iter::once("larder-server").chain(line.iter().copied());
         parse_from(words.map(OsString::from)).map_err(|error| error.kind())
     }
 
-    fn invocation(file: Option<&str>, directives: &[&str]) -> Result<Invocation, ErrorKind> {
-        Ok(Invocation {
+    fn invocation(file: Option<&str>, directives: &[&str]) -> Result<Request, ErrorKind> {
+        Ok(Request::Serve(Invocation {
             file: file.map(PathBuf::from),
             directives: directives.iter().map(|word| (*word).to_owned()).collect(),
-        })
+        }))
+    }
+
+    #[test]
+    fn files_are_checked_where_the_first_word_says_so() {
+        let files = ["--a.rdb", "b.rdb"].map(PathBuf::from).to_vec();
+        assert_eq!(
+            parse(&["check", "--a.rdb", "b.rdb"]),
+            Ok(Request::Check(files))
+        );
+        assert_eq!(parse(&["check"]), Err(ErrorKind::MissingRequiredArgument));
+        assert_eq!(parse(&["./check"]), invocation(Some("./check"), &[]));
+        let directives = ["--dir", "check"];
+        assert_eq!(parse(&directives), invocation(None, &directives));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! Everything above `runtime` is sans-I/O: bytes in, bytes and messages out.
 
 pub mod budget;
+pub mod check;
 pub mod cli;
 pub mod command;
 pub mod config;

@@ -5,7 +5,7 @@ use std::fmt;
 /// What is wrong with the bytes of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// They end before the value does.
+    /// They end before the value does. The reader is as it was, and goes on where there are more of them.
     Truncated,
     /// Their parts contradict each other; the text says which.
     Damaged(&'static str),
@@ -15,6 +15,16 @@ pub enum Fault {
     Empty,
     /// A type that this server, or the version of the bytes, does not have.
     UnknownType(u8),
+}
+
+impl Fault {
+    /// What it is of bytes that lie in a string which is all there: no more of them will come.
+    pub(super) fn inside(self) -> Self {
+        match self {
+            Self::Truncated => Self::Damaged("what a string holds ends too early"),
+            other => other,
+        }
+    }
 }
 
 impl fmt::Display for Fault {

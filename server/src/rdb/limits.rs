@@ -13,6 +13,9 @@ pub const NODE_MAX_BYTES: usize = 8192;
 /// Bytes of a piece of what is written, but for what the last string in it exceeds that by.
 pub const PIECE_BYTES: usize = 1 << 20;
 
+/// Up to this many bytes a value of a file comes whole; of a larger one come pieces, each longer by a string at most.
+pub const VALUE_PIECE_BYTES: usize = 1 << 20;
+
 /// The most bytes of names and values that a hash is written with as one listpack: Redis's bound, a quarter of what a listpack
 /// can say.
 pub const LISTPACK_MAX_BYTES: u64 = 1 << 30;

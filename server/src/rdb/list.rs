@@ -16,7 +16,7 @@ use super::kind;
 use super::limits::NODE_MAX_BYTES;
 use super::listpack::{self, ENTRY_OVERHEAD_MAX};
 use super::output::{CountPlace, Output};
-use super::packed::{Held, Layout, Packed};
+use super::packed::{Held, Layout, Packed, forget};
 
 /// What a node of type 18 is.
 const PLAIN: u64 = 1;
@@ -83,10 +83,11 @@ impl List {
         if self.left == 0 {
             return self.end();
         }
+        let scratch = &mut self.scratch;
+        let element = body.read_on(&mut self.read, |input| input.item(scratch))?;
         self.left -= 1;
         self.is_empty = false;
-        let scratch = &mut self.scratch;
-        body.read_on(&mut self.read, |input| input.item(scratch).map(Some))
+        Ok(Some(element))
     }
 
     fn next_of_nodes<'s>(&'s mut self, body: Input<'s>) -> Result<Option<Item<'s>>, Fault> {
@@ -96,9 +97,9 @@ impl List {
                 _ if self.left == 0 => return self.end(),
                 _ => {}
             }
-            self.left -= 1;
             let parts = self.parts;
             self.node = body.read_on(&mut self.read, |input| read_node(parts, body, input))?;
+            self.left -= 1;
             if matches!(self.node, Node::Plain(_)) {
                 break;
             }
@@ -123,6 +124,16 @@ impl List {
     #[must_use]
     pub fn rest<'b>(&self, body: Input<'b>) -> Input<'b> {
         body.behind(self.read)
+    }
+
+    /// Has it forget the first bytes of what it was opened on that it needs no longer, and gives how many: it is given the rest from now on.
+    pub fn forget(&mut self) -> usize {
+        let held = match &mut self.node {
+            Node::None => None,
+            Node::Plain(element) => Some(element),
+            Node::Packed(packed) => Some(packed.held()),
+        };
+        forget(&mut self.read, held)
     }
 
     /// The memory that reading it takes.

@@ -17,7 +17,9 @@
 //!
 //! Source: "Redis RDB File Format" and what servers write; versions 6 to 13 of Redis's, 80 of Valkey's ([`Version`]).
 
+mod crc64;
 mod fault;
+pub mod file;
 mod hash;
 mod input;
 mod intset;
@@ -39,13 +41,14 @@ mod version;
 mod ziplist;
 mod zipmap;
 
+pub use crc64::{Sum, Summed, combine};
 pub use fault::Fault;
 pub use hash::{Field, Hash, HashForm, HashThresholds, HashWriter};
 pub use input::Input;
 pub use item::{Item, Text};
 pub use list::{List, ListWriter};
 pub use output::{Output, Packing};
-pub use payload::{Checksum, FOOTER_BYTES, Sum, WrongFooter, open, seal, seal_as, summed, unseal};
+pub use payload::{Checksum, FOOTER_BYTES, WrongFooter, open, seal, seal_as, summed, unseal};
 pub use seen::Duplicates;
 pub use set::{Set, SetWriter};
 pub use sorted_set::{Member, SortedSet, SortedSetForm, SortedSetWriter};

@@ -72,6 +72,18 @@ impl Output {
         }
     }
 
+    /// How much was written.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.pieces.iter().map(Vec::len).sum::<usize>() + self.bytes.len()
+    }
+
+    /// Whether nothing was written.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// The memory it takes.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
@@ -109,6 +121,11 @@ impl Output {
     /// Bytes as they are.
     pub fn raw(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
+    }
+
+    /// So many bytes that are zero.
+    pub(super) fn zeros(&mut self, bytes: usize) {
+        self.bytes.resize(self.bytes.len() + bytes, 0);
     }
 
     /// A length or count.

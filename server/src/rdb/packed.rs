@@ -49,6 +49,29 @@ impl Held {
         }
     }
 
+    /// Its bytes, as [`Self::bytes`].
+    pub(super) fn into_bytes(self, body: Input<'_>) -> Cow<'_, [u8]> {
+        match self {
+            Self::There(range) => Cow::Borrowed(&body.rest()[range]),
+            Self::Unpacked(bytes) => Cow::Owned(bytes),
+        }
+    }
+
+    /// How many of the first bytes of what it was read from, of which `read` were read, are not needed.
+    pub(super) fn unneeded(&self, read: usize) -> usize {
+        match self {
+            Self::There(range) => range.start.min(read),
+            Self::Unpacked(_) => read,
+        }
+    }
+
+    /// So many of the first bytes of what it was read from are gone: they are not needed.
+    pub(super) fn forget(&mut self, bytes: usize) {
+        if let Self::There(range) = self {
+            *range = range.start - bytes..range.end - bytes;
+        }
+    }
+
     /// The memory it takes besides the payload.
     pub(super) fn held_bytes(&self) -> usize {
         match self {
@@ -56,6 +79,16 @@ impl Held {
             Self::Unpacked(bytes) => bytes.capacity(),
         }
     }
+}
+
+/// Has a reader that has read `read` bytes, the last string of which is `held`, forget those that it needs no longer; how many.
+pub(super) fn forget(read: &mut usize, held: Option<&mut Held>) -> usize {
+    let unneeded = held.as_ref().map_or(*read, |held| held.unneeded(*read));
+    *read -= unneeded;
+    if let Some(held) = held {
+        held.forget(unneeded);
+    }
+    unneeded
 }
 
 /// The elements of such a string, one after the other.
@@ -103,11 +136,12 @@ impl Packed {
         let string = Held::read(body, input)?;
         let bytes = string.bytes(body);
         let cursor = match layout {
-            Layout::Listpack => Cursor::Listpack(listpack::Cursor::open(bytes)?),
-            Layout::Ziplist => Cursor::Ziplist(ziplist::Cursor::open(bytes)?),
-            Layout::Zipmap => Cursor::Zipmap(zipmap::Cursor::open(bytes)?),
-            Layout::Intset => Cursor::Intset(intset::Cursor::open(bytes)?),
+            Layout::Listpack => listpack::Cursor::open(bytes).map(Cursor::Listpack),
+            Layout::Ziplist => ziplist::Cursor::open(bytes).map(Cursor::Ziplist),
+            Layout::Zipmap => zipmap::Cursor::open(bytes).map(Cursor::Zipmap),
+            Layout::Intset => intset::Cursor::open(bytes).map(Cursor::Intset),
         };
+        let cursor = cursor.map_err(Fault::inside)?;
         Ok(Self { string, cursor })
     }
 
@@ -134,9 +168,14 @@ impl Packed {
             if at > 0 && cursor.is_done(bytes)? {
                 return Err(Fault::Damaged("a field has no value"));
             }
-            *item = cursor.next(bytes)?;
+            *item = cursor.next(bytes).map_err(Fault::inside)?;
         }
         Ok(Some(items))
+    }
+
+    /// The string that holds them.
+    pub(super) fn held(&mut self) -> &mut Held {
+        &mut self.string
     }
 
     /// The memory it takes besides the payload.

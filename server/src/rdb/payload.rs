@@ -4,13 +4,10 @@
 //! [ type (1) | value ... | RDB version (2, little-endian) | CRC-64 of all before (8, little-endian) ]
 //! ```
 
-use crc::{CRC_64_REDIS, Crc, Digest, Table};
-
+use super::crc64::Sum;
 use super::input::Input;
 use super::output::Output;
 use super::version::Version;
-
-static CRC64: Crc<u64, Table<16>> = Crc::<u64, Table<16>>::new(&CRC_64_REDIS);
 
 const VERSION_BYTES: usize = 2;
 const CHECKSUM_BYTES: usize = 8;
@@ -31,27 +28,7 @@ pub enum Checksum {
     Skipped,
 }
 
-/// The checksum of bytes, one after the other.
-pub struct Sum(Digest<'static, u64, Table<16>>);
-
-impl Default for Sum {
-    fn default() -> Self {
-        Self(CRC64.digest())
-    }
-}
-
-impl std::fmt::Debug for Sum {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Sum")
-    }
-}
-
 impl Sum {
-    /// More bytes.
-    pub fn add(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
-    }
-
     /// The footer of what was added, a type and its value as this version has it.
     #[must_use]
     pub fn footer(mut self, Version(version): Version) -> [u8; FOOTER_BYTES] {
@@ -59,14 +36,14 @@ impl Sum {
         let (said, checksum) = footer.split_at_mut(VERSION_BYTES);
         said.copy_from_slice(&version.to_le_bytes());
         self.add(said);
-        checksum.copy_from_slice(&self.0.finalize().to_le_bytes());
+        checksum.copy_from_slice(&self.value().to_le_bytes());
         footer
     }
 
     /// Whether this is what a payload says, all of which was added but its last [`CHECKSUM_BYTES`].
     #[must_use]
     pub fn fits(self, payload: &[u8]) -> bool {
-        payload.ends_with(&self.0.finalize().to_le_bytes())
+        payload.ends_with(&self.value().to_le_bytes())
     }
 }
 

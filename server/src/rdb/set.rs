@@ -13,7 +13,7 @@ use super::intset;
 use super::item::Item;
 use super::kind;
 use super::output::Output;
-use super::packed::{Layout, Packed};
+use super::packed::{Layout, Packed, forget};
 use super::seen::{Duplicates, Names};
 
 /// The members of a set, in the order in which they were written.
@@ -72,8 +72,9 @@ impl Set {
         let member = match &mut self.source {
             Source::Strings { left: 0, .. } => None,
             Source::Strings { left, scratch } => {
+                let member = body.read_on(&mut self.read, |input| input.item(scratch))?;
                 *left -= 1;
-                Some(body.read_on(&mut self.read, |input| input.item(scratch))?)
+                Some(member)
             }
             Source::Packed(packed) => packed.next(body)?.map(|[member]| member),
         };
@@ -88,6 +89,15 @@ impl Set {
     #[must_use]
     pub fn rest<'b>(&self, body: Input<'b>) -> Input<'b> {
         body.behind(self.read)
+    }
+
+    /// Has it forget the first bytes of what it was opened on that it needs no longer, and gives how many: it is given the rest from now on.
+    pub fn forget(&mut self) -> usize {
+        let held = match &mut self.source {
+            Source::Strings { .. } => None,
+            Source::Packed(packed) => Some(packed.held()),
+        };
+        forget(&mut self.read, held)
     }
 
     /// The memory that reading it takes.

@@ -14,7 +14,7 @@ use super::item::Item;
 use super::kind;
 use super::listpack;
 use super::output::Output;
-use super::packed::{Layout, Packed};
+use super::packed::{Layout, Packed, forget};
 use super::seen::{Duplicates, Names};
 
 /// A member of a sorted set.
@@ -88,12 +88,12 @@ impl SortedSet {
                 score,
                 scratch,
             } => {
-                *left -= 1;
                 let member = body.read_on(&mut self.read, |input| {
                     let name = input.item(scratch)?;
                     let score = score(input)?;
                     Ok(Member { name, score })
                 })?;
+                *left -= 1;
                 Some(member)
             }
             Source::Packed(packed) => match packed.next(body)? {
@@ -124,6 +124,15 @@ impl SortedSet {
         body.behind(self.read)
     }
 
+    /// Has it forget the first bytes of what it was opened on that it needs no longer, and gives how many: it is given the rest from now on.
+    pub fn forget(&mut self) -> usize {
+        let held = match &mut self.source {
+            Source::Strings { .. } => None,
+            Source::Packed(packed) => Some(packed.held()),
+        };
+        forget(&mut self.read, held)
+    }
+
     /// The memory that reading it takes.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
@@ -144,6 +153,17 @@ pub enum SortedSetForm {
     Strings,
 }
 
+impl SortedSetForm {
+    /// The type of a sorted set of this form.
+    #[must_use]
+    pub fn kind(self) -> u8 {
+        match self {
+            Self::Listpack => kind::ZSET_LISTPACK,
+            Self::Strings => kind::ZSET_2,
+        }
+    }
+}
+
 /// Writes a sorted set, whose members come in order.
 #[derive(Debug)]
 pub struct SortedSetWriter {
@@ -152,15 +172,11 @@ pub struct SortedSetWriter {
 }
 
 impl SortedSetWriter {
-    /// Writes the type, and begins a sorted set of so many members.
+    /// Begins a sorted set of so many members.
     pub fn begin(form: SortedSetForm, members: u64, out: &mut Output) -> Self {
         let listpack = match form {
-            SortedSetForm::Listpack => {
-                out.byte(kind::ZSET_LISTPACK);
-                Some(listpack::Writer::default())
-            }
+            SortedSetForm::Listpack => Some(listpack::Writer::default()),
             SortedSetForm::Strings => {
-                out.byte(kind::ZSET_2);
                 out.length(members);
                 None
             }
@@ -250,6 +266,7 @@ mod tests {
         ];
         for (form, kind) in [(SortedSetForm::Listpack, 17), (SortedSetForm::Strings, 5)] {
             let mut out = Output::new(Packing::None);
+            out.byte(form.kind());
             let mut writer = SortedSetWriter::begin(form, 3, &mut out);
             for (name, score) in expected {
                 writer.push(name, (score, score.to_string().as_bytes()), &mut out);

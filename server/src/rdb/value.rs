@@ -67,9 +67,54 @@ impl<'a> Value<'a> {
         Err(Fault::UnknownType(kind))
     }
 
+    /// A collection, which has nothing of the bytes it was opened on; `None`: it is a string.
+    #[must_use]
+    pub fn into_collection(self) -> Option<Value<'static>> {
+        Some(match self {
+            Self::String(..) => return None,
+            Self::List(list) => Value::List(list),
+            Self::Hash(hash) => Value::Hash(hash),
+            Self::Set(set) => Value::Set(set),
+            Self::SortedSet(set) => Value::SortedSet(set),
+            Self::Stream(stream) => Value::Stream(stream),
+        })
+    }
+
+    /// Reads the next element, field, member or change of a collection, and passes it over. Whether there was one. `body` is what it
+    /// was opened on.
+    ///
+    /// # Errors
+    /// The value is damaged there, or has none at all.
+    pub fn pass(&mut self, body: Input<'_>) -> Result<bool, Fault> {
+        Ok(match self {
+            Self::String(..) => false,
+            Self::List(list) => list.next_element(body)?.is_some(),
+            Self::Hash(hash) => hash.next_field(body)?.is_some(),
+            Self::Set(set) => set.next_member(body)?.is_some(),
+            Self::SortedSet(set) => set.next_member(body)?.is_some(),
+            Self::Stream(stream) => stream.next_change(body)?.is_some(),
+        })
+    }
+
+    /// Has a collection forget the first bytes of what it was opened on that it needs no longer, and gives how many: it is given the
+    /// rest from now on.
+    pub fn forget(&mut self) -> usize {
+        match self {
+            Self::String(..) => 0,
+            Self::List(list) => list.forget(),
+            Self::Hash(hash) => hash.forget(),
+            Self::Set(set) => set.forget(),
+            Self::SortedSet(set) => set.forget(),
+            Self::Stream(stream) => stream.forget(),
+        }
+    }
+
     /// What of `body` stands behind the value, once it was read to its end.
     #[must_use]
-    pub fn rest(&self, body: Input<'a>) -> Input<'a> {
+    pub fn rest<'b>(&self, body: Input<'b>) -> Input<'b>
+    where
+        'a: 'b,
+    {
         match self {
             Self::String(_, rest) => *rest,
             Self::List(list) => list.rest(body),

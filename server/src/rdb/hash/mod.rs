@@ -31,7 +31,7 @@ use super::input::Input;
 use super::item::Item;
 use super::kind;
 use super::limits::DEADLINE_MAX_MS;
-use super::packed::{Layout, Packed};
+use super::packed::{Layout, Packed, forget};
 use super::seen::{Duplicates, Names};
 use super::version::Version;
 
@@ -98,7 +98,6 @@ impl Strings {
         if self.left == 0 {
             return Ok(None);
         }
-        self.left -= 1;
         let absolute_ms = match self.form {
             DeadlineForm::None | DeadlineForm::Valkey => 0,
             DeadlineForm::Absolute => input.length()?,
@@ -121,6 +120,7 @@ impl Strings {
             (_, 0) => None,
             (_, at) => Some(at as i64),
         };
+        self.left -= 1;
         Ok(Some(Field {
             name,
             value,
@@ -230,6 +230,15 @@ impl Hash {
     #[must_use]
     pub fn rest<'b>(&self, body: Input<'b>) -> Input<'b> {
         body.behind(self.read)
+    }
+
+    /// Has it forget the first bytes of what it was opened on that it needs no longer, and gives how many: it is given the rest from now on.
+    pub fn forget(&mut self) -> usize {
+        let held = match &mut self.source {
+            Source::Strings(_) => None,
+            Source::Pairs(packed) | Source::Triples(packed, _) => Some(packed.held()),
+        };
+        forget(&mut self.read, held)
     }
 
     /// The memory that reading it takes.

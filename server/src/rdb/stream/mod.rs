@@ -28,7 +28,7 @@ pub use writer::StreamWriter;
 use super::fault::Fault;
 use super::input::Input;
 use super::kind;
-use super::packed::Held;
+use super::packed::{Held, forget};
 use node::Node;
 
 /// The bounds of what producers' limits may be.
@@ -50,8 +50,9 @@ pub struct Stream {
     groups_left: u64,
     groups: BTreeSet<Vec<u8>>,
     group: Vec<u8>,
-    /// What the group has pending with nobody yet.
+    /// What the group has pending with nobody yet, and how many more of these are to be read.
     pending: BTreeMap<StreamId, (UnixMillis, u64)>,
+    pending_left: u64,
     consumers_left: u64,
     consumers: BTreeSet<Vec<u8>>,
     consumer: Vec<u8>,
@@ -69,6 +70,7 @@ enum Stage {
     Entries,
     Marks,
     Groups,
+    Pending,
     Consumers,
     Own,
     Limits,
@@ -88,10 +90,9 @@ fn raw_id(bytes: [u8; 16]) -> StreamId {
 }
 
 /// Keeps a name that must not come twice.
-fn name_of(input: &mut Input<'_>, known: &mut BTreeSet<Vec<u8>>) -> Result<Vec<u8>, Fault> {
-    let name = input.string()?.into_owned();
-    match known.insert(name.clone()) {
-        true => Ok(name),
+fn keep_name(name: &[u8], known: &mut BTreeSet<Vec<u8>>) -> Result<(), Fault> {
+    match known.insert(name.to_vec()) {
+        true => Ok(()),
         false => Err(Fault::Duplicate),
     }
 }
@@ -120,6 +121,7 @@ impl Stream {
             groups: BTreeSet::new(),
             group: Vec::new(),
             pending: BTreeMap::new(),
+            pending_left: 0,
             consumers_left: 0,
             consumers: BTreeSet::new(),
             consumer: Vec::new(),
@@ -167,6 +169,7 @@ impl Stream {
                         entries_read,
                     }));
                 }
+                Stage::Pending => self.read_pending(body)?,
                 Stage::Consumers if self.consumers_left == 0 => {
                     if !self.pending.is_empty() {
                         return Err(Fault::Damaged("an entry is pending with nobody"));
@@ -227,13 +230,13 @@ impl Stream {
             match self.nodes_left.checked_sub(1) {
                 None => self.stage = Stage::Marks,
                 Some(left) => {
-                    self.nodes_left = left;
                     self.node = Some(body.read_on(&mut self.read, |input| {
                         let key = Held::read(body, input)?;
                         let key = key.bytes(body).try_into();
                         let key = key.map_err(|_| Fault::Damaged("a node's id is none"))?;
                         Node::open(raw_id(key), body, input)
                     })?);
+                    self.nodes_left = left;
                 }
             }
             return Ok(false);
@@ -296,33 +299,21 @@ impl Stream {
     }
 
     fn read_group(&mut self, body: Input<'_>) -> Result<(StreamId, Option<u64>), Fault> {
-        let Self {
-            read,
-            kind,
-            groups,
-            pending,
-            ..
-        } = self;
-        self.groups_left -= 1;
-        let (group, last_id, entries_read, consumers) = body.read_on(read, |input| {
-            let group = name_of(input, groups)?;
+        let kind = self.kind;
+        let (group, last_id, entries_read, pending) = body.read_on(&mut self.read, |input| {
+            let group = input.string()?.into_owned();
             let last_id = read_id(input)?;
-            let entries_read = match *kind {
+            let entries_read = match kind {
                 kind::STREAM => None,
                 _ => Some(input.length()?).filter(|&read| read != u64::MAX),
             };
-            for _ in 0..input.length()? {
-                let id = raw_id(input.array()?);
-                let delivery = (UnixMillis(input.millis()?), input.length()?);
-                if pending.insert(id, delivery).is_some() {
-                    return Err(Fault::Duplicate);
-                }
-            }
             Ok((group, last_id, entries_read, input.length()?))
         })?;
-        (self.group, self.consumers_left) = (group, consumers);
+        keep_name(&group, &mut self.groups)?;
+        (self.group, self.pending_left) = (group, pending);
+        self.groups_left -= 1;
         self.consumers.clear();
-        self.stage = Stage::Consumers;
+        self.stage = Stage::Pending;
         let entries_read = match self.kind {
             kind::STREAM => self.read_up_to(last_id),
             _ => entries_read,
@@ -330,36 +321,49 @@ impl Stream {
         Ok((last_id, entries_read))
     }
 
+    /// Reads what the group has pending, and behind that how many consumers it has.
+    fn read_pending(&mut self, body: Input<'_>) -> Result<(), Fault> {
+        while self.pending_left > 0 {
+            let (id, delivery) = body.read_on(&mut self.read, |input| {
+                let id = raw_id(input.array()?);
+                Ok((id, (UnixMillis(input.millis()?), input.length()?)))
+            })?;
+            if self.pending.insert(id, delivery).is_some() {
+                return Err(Fault::Duplicate);
+            }
+            self.pending_left -= 1;
+        }
+        self.consumers_left = body.read_on(&mut self.read, Input::length)?;
+        self.stage = Stage::Consumers;
+        Ok(())
+    }
+
     fn read_consumer(
         &mut self,
         body: Input<'_>,
     ) -> Result<(UnixMillis, Option<UnixMillis>), Fault> {
-        let Self {
-            read,
-            kind,
-            consumers,
-            ..
-        } = self;
-        self.consumers_left -= 1;
-        let (consumer, seen_at, active_at, own) = body.read_on(read, |input| {
-            let consumer = name_of(input, consumers)?;
+        let kind = self.kind;
+        let (consumer, seen_at, active_at, own) = body.read_on(&mut self.read, |input| {
+            let consumer = input.string()?.into_owned();
             let seen_at = input.millis()?;
-            let active_at = match *kind {
+            let active_at = match kind {
                 // Nothing better is known.
                 kind::STREAM | kind::STREAM_2 => seen_at,
                 _ => input.millis()?,
             };
             Ok((consumer, seen_at, active_at, input.length()?))
         })?;
+        keep_name(&consumer, &mut self.consumers)?;
         (self.consumer, self.own_left) = (consumer, own);
+        self.consumers_left -= 1;
         self.stage = Stage::Own;
         let active_at = (active_at != -1).then_some(UnixMillis(active_at));
         Ok((UnixMillis(seen_at), active_at))
     }
 
     fn read_own(&mut self, body: Input<'_>) -> Result<(StreamId, (UnixMillis, u64)), Fault> {
-        self.own_left -= 1;
         let id = body.read_on(&mut self.read, |input| input.array().map(raw_id))?;
+        self.own_left -= 1;
         let delivery = self.pending.remove(&id);
         let delivery =
             delivery.ok_or(Fault::Damaged("an entry is pending with a consumer alone"))?;
@@ -385,9 +389,10 @@ impl Stream {
             self.stage = Stage::LastMarks;
             return Ok(());
         };
-        let Self { read, groups, .. } = self;
-        let (producer, messages) =
-            body.read_on(read, |input| Ok((name_of(input, groups)?, input.length()?)))?;
+        let (producer, messages) = body.read_on(&mut self.read, |input| {
+            Ok((input.string()?.into_owned(), input.length()?))
+        })?;
+        keep_name(&producer, &mut self.groups)?;
         (self.producer, self.messages_left) = (producer, messages);
         self.producers_left = left;
         self.stage = Stage::Messages;
@@ -395,10 +400,10 @@ impl Stream {
     }
 
     fn read_message(&mut self, body: Input<'_>) -> Result<StreamId, Fault> {
-        self.messages_left -= 1;
         let (text, id) = body.read_on(&mut self.read, |input| {
             Ok((input.string()?.into_owned(), read_id(input)?))
         })?;
+        self.messages_left -= 1;
         self.text = text;
         Ok(id)
     }
@@ -416,6 +421,12 @@ impl Stream {
     #[must_use]
     pub fn rest<'b>(&self, body: Input<'b>) -> Input<'b> {
         body.behind(self.read)
+    }
+
+    /// Has it forget the first bytes of what it was opened on that it needs no longer, and gives how many: it is given the rest from now on.
+    pub fn forget(&mut self) -> usize {
+        let held = self.node.as_mut().map(Node::held);
+        forget(&mut self.read, held)
     }
 
     /// The memory that reading it takes.

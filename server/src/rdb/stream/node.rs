@@ -50,7 +50,7 @@ impl Node {
     ) -> Result<Self, Fault> {
         let held = Held::read(body, input)?;
         let bytes = held.bytes(body);
-        let mut cursor = Cursor::open(bytes)?;
+        let mut cursor = Cursor::open(bytes).map_err(Fault::inside)?;
         let there = integer(next(&mut cursor, bytes)?)?;
         let deleted = integer(next(&mut cursor, bytes)?)?;
         let mut names = Vec::new();
@@ -135,6 +135,11 @@ impl Node {
         }
     }
 
+    /// The string that holds it.
+    pub(super) fn held(&mut self) -> &mut Held {
+        &mut self.bytes
+    }
+
     pub(super) fn held_bytes(&self) -> usize {
         self.bytes.held_bytes() + self.names.capacity()
     }
@@ -144,6 +149,6 @@ impl Node {
 fn next<'b>(cursor: &mut Cursor, bytes: &'b [u8]) -> Result<Item<'b>, Fault> {
     match cursor.is_done(bytes)? {
         true => Err(Fault::Damaged("a node of a stream ends in an entry")),
-        false => cursor.next(bytes),
+        false => cursor.next(bytes).map_err(Fault::inside),
     }
 }

@@ -107,6 +107,7 @@ fn written(entries: u64, producers: bool) -> (Shard, Vec<u8>) {
     stream.close(1, &[Event::XAdd]);
     let view = shard.stream(DB, key, Access::Peek).unwrap().unwrap();
     let mut out = Output::new(Packing::None);
+    out.byte(StreamWriter::kind_of(&view));
     let mut writer = StreamWriter::begin(&view, &mut out);
     view.walk(StreamId::MIN, larder_engine::Direction::Up, &mut |entry| {
         writer.push(&entry, &mut out);
@@ -238,6 +239,7 @@ fn names_that_entries_have_in_common_are_written_and_kept_once() {
     assert!(of_one < 2_000_000, "{of_one}");
     let view = shard.stream(DB, key, Access::Peek).unwrap().unwrap();
     let mut out = Output::new(Packing::None);
+    out.byte(StreamWriter::kind_of(&view));
     let mut writer = StreamWriter::begin(&view, &mut out);
     view.walk(StreamId::MIN, larder_engine::Direction::Up, &mut |entry| {
         writer.push(&entry, &mut out);

@@ -38,17 +38,22 @@ struct Entry {
 }
 
 impl StreamWriter {
-    /// Begins a stream, with its type. One that knows of producers is of the first that does, and any other of one that Redis 7.0 reads.
+    /// The type of what it writes: a stream that knows of producers is of the first that does, and any other of one that Redis 7.0 reads.
+    #[must_use]
+    pub fn kind_of(stream: &StreamRef<'_>) -> u8 {
+        match knows_producers(stream) {
+            true => kind::STREAM_4,
+            false => kind::STREAM_2,
+        }
+    }
+
+    /// Begins a stream.
     #[must_use]
     pub fn begin(stream: &StreamRef<'_>, out: &mut Output) -> Self {
-        let kind = match knows_producers(stream) {
-            true => {
-                out.needs(Version::OF_PRODUCERS);
-                kind::STREAM_4
-            }
-            false => kind::STREAM_2,
-        };
-        out.byte(kind);
+        let kind = Self::kind_of(stream);
+        if kind == kind::STREAM_4 {
+            out.needs(Version::OF_PRODUCERS);
+        }
         Self {
             kind,
             count: CountPlace::begin(stream.len(), out),

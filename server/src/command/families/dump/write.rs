@@ -71,11 +71,13 @@ impl Writing {
                 Body::Hash(writer)
             }
             Kind::SortedSet => {
-                let writer = SortedSetWriter::begin(sorted_set_form_of(entry), elements, &mut out);
-                Body::SortedSet(writer)
+                let form = sorted_set_form_of(entry);
+                out.byte(form.kind());
+                Body::SortedSet(SortedSetWriter::begin(form, elements, &mut out))
             }
             Kind::Stream => {
                 let stream = entry.stream().expect("it is a stream");
+                out.byte(StreamWriter::kind_of(&stream));
                 let writer = StreamWriter::begin(&stream, &mut out);
                 Body::Stream(Some((writer, StreamId::MIN)))
             }
