@@ -1,7 +1,7 @@
 //! Larder's server: from bytes on a socket to commands on a shard and back.
 //!
 //! Layers, each importing only those to its right (held by the `tidy` test):
-//! `main -> runtime -> dispatch -> command -> session -> {resp, observe, config, shared, budget, quota, order, topics, routing, glob, log, rdb, script} -> larder-engine`.
+//! `main -> runtime -> dispatch -> command -> session -> {resp, observe, config, shared, budget, quota, order, topics, routing, glob, log, rdb, script, persist} -> larder-engine`.
 //! Everything above `runtime` is sans-I/O: bytes in, bytes and messages out.
 
 pub mod budget;
@@ -14,6 +14,7 @@ pub mod glob;
 pub mod log;
 pub mod observe;
 pub mod order;
+pub mod persist;
 pub mod quota;
 pub mod rdb;
 pub mod resp;

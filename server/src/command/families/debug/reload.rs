@@ -6,10 +6,11 @@
 
 use larder_engine::{Access, DbIndex, ScanCursor, Shard};
 
-use crate::command::families::dump::{Gathered, payload_of, value_of};
+use crate::command::families::dump::{payload_of, value_of};
 use crate::command::families::transfer::Answer;
 use crate::command::{Args, CoreCall, CoreRequest};
 use crate::observe::{PartReader, PartWriter};
+use crate::persist::values::Gathered;
 use crate::rdb::Checksum;
 use crate::resp::{ErrorReply, errors};
 use crate::routing::CoreId;

@@ -1,22 +1,23 @@
 //! `DUMP` and `RESTORE`: a value in a form that any Redis restores.
 
-mod gather;
+mod payload;
+mod restoring;
 mod steps;
-mod write;
 
 use larder_engine::evict::Lfu;
 use larder_engine::{
     Access, AccessClock, Event, StringForm, TtlChange, UnixMillis, parse_canonical_i64,
 };
 
-pub(super) use gather::{Gathered, value_of};
-pub(super) use write::{payload_of, serialized_bytes};
+pub(super) use payload::{payload_of, serialized_bytes};
+pub(super) use restoring::value_of;
 
 use crate::command::{
     Args, Category, CommandSpec, Flags, Group, KeyFlags, KeySpec, Keys, Run, ShardCall, keeps_time,
     run_all_steps,
 };
 use crate::config::Config;
+use crate::persist::values::Gathered;
 use crate::resp::ErrorReply;
 use crate::resp::errors::{self, CommandResult};
 

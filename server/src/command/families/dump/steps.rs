@@ -6,76 +6,19 @@
 //! ```
 //! In an `EXEC` or a script, all steps are done at once. One string, element, field or node of a list is never divided, but for a string that is a whole value.
 
-use std::ops::ControlFlow;
-
 use larder_engine::Access;
 
-use super::gather::Gathering;
-use super::write::{Sealing, Writing};
+use super::payload::{Sealing, WritingPayload};
+use super::restoring::{Restoring, SUM_BYTES};
 use super::{Options, put};
 use crate::command::{ShardCall, Step, Steps};
+use crate::persist::values::Budget;
 use crate::resp::ErrorReply;
-
-/// Bytes of which a step takes the checksum: a tenth of a millisecond.
-pub(super) const SUM_BYTES: usize = 256 << 10;
-
-/// What a step may take.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Budget {
-    bytes: usize,
-    elements: usize,
-}
-
-impl Budget {
-    /// Of a step that writes.
-    const WRITE: Self = Self {
-        bytes: 64 << 10,
-        elements: 2048,
-    };
-    /// Of a step that gathers: an element that is added costs several times as much as one that is read.
-    const GATHER: Self = Self {
-        bytes: 64 << 10,
-        elements: 512,
-    };
-    /// As much as there is.
-    pub(super) const ALL: Self = Self {
-        bytes: usize::MAX,
-        elements: usize::MAX,
-    };
-
-    /// An element of so many bytes was dealt with. Breaks if it is to be the last.
-    pub(super) fn spend(&mut self, bytes: usize) -> ControlFlow<()> {
-        self.bytes = self.bytes.saturating_sub(bytes);
-        self.elements -= 1;
-        match self.bytes == 0 || self.elements == 0 {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
-        }
-    }
-
-    /// Bytes that are left.
-    pub(super) fn bytes(self) -> usize {
-        self.bytes
-    }
-
-    /// Bytes of which the checksum may be taken.
-    pub(super) fn sum_bytes(self) -> usize {
-        match self.is_limited() {
-            true => SUM_BYTES,
-            false => usize::MAX,
-        }
-    }
-
-    /// Whether there is a bound.
-    pub(super) fn is_limited(self) -> bool {
-        self.bytes < usize::MAX
-    }
-}
 
 /// A `DUMP` of a key that is there.
 #[derive(Debug)]
 enum Dump {
-    Writing(Writing),
+    Writing(WritingPayload),
     Sealing(Sealing),
     Done,
 }
@@ -90,7 +33,7 @@ pub(super) fn begin_dump(call: &mut ShardCall<'_>) -> Result<Option<Box<dyn Step
         call.reply.null();
         return Ok(None);
     };
-    let mut writing = Writing::of(&entry);
+    let mut writing = WritingPayload::of(&entry);
     if writing.go_on(&entry, Budget::WRITE) {
         return Ok(Some(Box::new(Dump::Writing(writing))));
     }
@@ -148,7 +91,7 @@ impl Steps for Dump {
 #[derive(Debug)]
 struct Restore {
     options: Options,
-    gathering: Gathering,
+    restoring: Restoring,
 }
 
 /// `RESTORE`, with its first step.
@@ -158,7 +101,7 @@ pub(super) fn begin_restore(
     let options = Options::of(call)?;
     let mut restore = Restore {
         options,
-        gathering: Gathering::new(call.config.payload_checksums()),
+        restoring: Restoring::new(call.config.payload_checksums()),
     };
     Ok(match restore.next(call)? {
         Step::More => Some(Box::new(restore)),
@@ -169,7 +112,7 @@ pub(super) fn begin_restore(
 impl Steps for Restore {
     fn next(&mut self, call: &mut ShardCall<'_>) -> Result<Step, ErrorReply> {
         let payload = call.args.at(3);
-        let gathered = self.gathering.go_on(call.shard, payload, Budget::GATHER)?;
+        let gathered = self.restoring.go_on(call.shard, payload, Budget::GATHER)?;
         let Some(gathered) = gathered else {
             return Ok(Step::More);
         };
@@ -178,6 +121,6 @@ impl Steps for Restore {
     }
 
     fn held_bytes(&self) -> usize {
-        self.gathering.held_bytes()
+        self.restoring.held_bytes()
     }
 }

@@ -1,19 +1,17 @@
-//! What `DUMP` answers of a value: its elements, one after the other, without a copy of all in between.
-//!
-//! Nothing is packed by LZF: that would cost more than it saves.
+//! Writing a value: its elements, one after the other, without a copy of all in between.
 
 use std::ops::ControlFlow;
 
 use larder_engine::{Direction, DoubleText, Encoding, EntryRef, Kind, StreamId, UnixMillis};
 
-use super::steps::Budget;
+use super::Budget;
 use crate::rdb::limits::PIECE_BYTES;
 use crate::rdb::{
-    FOOTER_BYTES, HashForm, HashWriter, ListWriter, Output, Packing, SetWriter, SortedSetForm,
-    SortedSetWriter, StreamWriter, Sum, Value, Version, seal,
+    HashForm, HashWriter, ListWriter, Output, SetWriter, SortedSetForm, SortedSetWriter,
+    StreamWriter, Value,
 };
 
-/// The type, a length and the footer, at most.
+/// The type, a length and what stands behind a value, at most.
 const OVERHEAD_BYTES: usize = 20;
 /// Bytes that an element has beside its own, mostly.
 const ELEMENT_OVERHEAD_BYTES: u64 = 2;
@@ -23,8 +21,7 @@ const STEP_ROOM_BYTES: usize = 96 << 10;
 
 /// A value that is being written, some of its elements at a time.
 #[derive(Debug)]
-pub(super) struct Writing {
-    out: Output,
+pub struct Writing {
     body: Body,
     /// Where the next element is, or the next byte of a string.
     next: u64,
@@ -42,52 +39,61 @@ enum Body {
 }
 
 impl Writing {
-    /// Begins to write the value of an entry.
-    pub(super) fn of(entry: &EntryRef<'_>) -> Self {
-        let mut out = Output::new(Packing::None);
+    /// Begins to write the type and the value of an entry; `between` writes what stands between these.
+    pub fn begin(
+        entry: &EntryRef<'_>,
+        out: &mut Output,
+        between: impl FnOnce(&mut Output),
+    ) -> Self {
         let elements = entry.elements();
         let bytes = entry.value_bytes() + ELEMENT_OVERHEAD_BYTES * elements;
         out.reserve((bytes as usize + OVERHEAD_BYTES).min(PIECE_BYTES));
         let body = match entry.kind() {
             Kind::String => {
                 out.byte(Value::STRING);
+                between(out);
                 Body::String
             }
             Kind::List => {
                 out.byte(ListWriter::KIND);
-                Body::List(ListWriter::begin(elements, &mut out))
+                between(out);
+                Body::List(ListWriter::begin(elements, out))
             }
             Kind::Set => {
                 let mut writer = SetWriter::new(entry.encoding() == Encoding::IntSet);
                 out.byte(writer.kind());
-                writer.begin(elements, &mut out);
+                between(out);
+                writer.begin(elements, out);
                 Body::Set(writer)
             }
             Kind::Hash => {
                 let soonest = entry.soonest_field_deadline();
                 let mut writer = HashWriter::new(form_of(entry), soonest.map(millis));
                 out.byte(writer.kind());
-                writer.begin(elements, &mut out);
+                between(out);
+                writer.begin(elements, out);
                 Body::Hash(writer)
             }
             Kind::SortedSet => {
                 let form = sorted_set_form_of(entry);
                 out.byte(form.kind());
-                Body::SortedSet(SortedSetWriter::begin(form, elements, &mut out))
+                between(out);
+                Body::SortedSet(SortedSetWriter::begin(form, elements, out))
             }
             Kind::Stream => {
                 let stream = entry.stream().expect("it is a stream");
                 out.byte(StreamWriter::kind_of(&stream));
-                let writer = StreamWriter::begin(&stream, &mut out);
+                between(out);
+                let writer = StreamWriter::begin(&stream, out);
                 Body::Stream(Some((writer, StreamId::MIN)))
             }
         };
-        Self { out, body, next: 0 }
+        Self { body, next: 0 }
     }
 
     /// Writes more of the value, which is as it was. Whether there is more.
-    pub(super) fn go_on(&mut self, entry: &EntryRef<'_>, budget: Budget) -> bool {
-        let Self { out, body, next } = self;
+    pub fn go_on(&mut self, entry: &EntryRef<'_>, budget: Budget, out: &mut Output) -> bool {
+        let Self { body, next } = self;
         out.make_room(STEP_ROOM_BYTES);
         let mut left = budget;
         let behind = match body {
@@ -117,21 +123,19 @@ impl Writing {
     }
 
     /// All elements are written.
-    pub(super) fn end(self) -> Output {
-        let Self { mut out, body, .. } = self;
-        match body {
+    pub fn end(self, out: &mut Output) {
+        match self.body {
             Body::String | Body::Stream(_) => {}
-            Body::List(writer) => writer.finish(&mut out),
-            Body::Set(writer) => writer.finish(&mut out),
-            Body::Hash(writer) => writer.finish(&mut out),
-            Body::SortedSet(writer) => writer.finish(&mut out),
+            Body::List(writer) => writer.finish(out),
+            Body::Set(writer) => writer.finish(out),
+            Body::Hash(writer) => writer.finish(out),
+            Body::SortedSet(writer) => writer.finish(out),
         }
-        out
     }
 
-    /// The memory it takes.
-    pub(super) fn held_bytes(&self) -> usize {
-        let body = match &self.body {
+    /// The memory it takes, what is written apart.
+    pub fn held_bytes(&self) -> usize {
+        match &self.body {
             Body::Set(writer) => writer.held_bytes(),
             Body::Stream(Some((writer, _))) => writer.held_bytes(),
             Body::Stream(None)
@@ -139,8 +143,7 @@ impl Writing {
             | Body::List(_)
             | Body::Hash(_)
             | Body::SortedSet(_) => 0,
-        };
-        self.out.held_bytes() + body
+        }
     }
 }
 
@@ -191,79 +194,6 @@ fn stream_from(
             None
         }
     }
-}
-
-/// A payload that is summed up, some bytes at a time, and gets its footer.
-#[derive(Debug)]
-pub(super) struct Sealing {
-    pieces: Vec<Vec<u8>>,
-    version: Version,
-    sum: Sum,
-    /// The first byte that is not summed up: which piece, and where in it.
-    at: (usize, usize),
-}
-
-impl Sealing {
-    /// Begins to sum up what was written.
-    pub(super) fn of(out: Output) -> Self {
-        let version = out.version();
-        Self {
-            pieces: out.into_pieces(),
-            version,
-            sum: Sum::default(),
-            at: (0, 0),
-        }
-    }
-
-    /// Adds so many bytes to the sum. Whether there are more.
-    pub(super) fn go_on(&mut self, mut bytes: usize) -> bool {
-        let (piece, at) = &mut self.at;
-        while bytes > 0 && *piece < self.pieces.len() {
-            let left = &self.pieces[*piece][*at..];
-            let taken = left.len().min(bytes);
-            self.sum.add(&left[..taken]);
-            bytes -= taken;
-            match taken == left.len() {
-                true => (*piece, *at) = (*piece + 1, 0),
-                false => *at += taken,
-            }
-        }
-        *piece < self.pieces.len()
-    }
-
-    /// The payload as a reply.
-    pub(super) fn into_reply(self) -> Vec<Vec<u8>> {
-        let Self {
-            mut pieces,
-            version,
-            sum,
-            ..
-        } = self;
-        let len = pieces.iter().map(Vec::len).sum::<usize>() + FOOTER_BYTES;
-        let last = pieces.last_mut().expect("there is a type at least");
-        last.extend_from_slice(&sum.footer(version));
-        last.extend_from_slice(b"\r\n");
-        pieces.insert(0, format!("${len}\r\n").into_bytes());
-        pieces
-    }
-
-    /// The memory it takes.
-    pub(super) fn held_bytes(&self) -> usize {
-        self.pieces.iter().map(Vec::capacity).sum()
-    }
-}
-
-/// The payload of a value. Fields past their deadline are in it, as in Redis, with that.
-pub(in crate::command::families) fn payload_of(entry: &EntryRef<'_>) -> Vec<u8> {
-    let mut writing = Writing::of(entry);
-    while writing.go_on(entry, Budget::ALL) {}
-    seal(writing.end())
-}
-
-/// Bytes that a value takes in a payload, without type and footer.
-pub(in crate::command::families) fn serialized_bytes(entry: &EntryRef<'_>) -> usize {
-    const TYPE_BYTES: usize = 1;
-    payload_of(entry).len() - TYPE_BYTES - FOOTER_BYTES
 }
 
 /// As [`form_of`].
