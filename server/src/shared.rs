@@ -12,6 +12,8 @@ use crate::budget::{Exceeded, Pool, Resident};
 use crate::config::Config;
 use crate::observe::LogKind;
 use crate::order::{Ring, Sleepers};
+use crate::persist::load::Loading;
+use crate::persist::snapshot::Snapshots;
 use crate::routing::{CoreId, SlotMap};
 use crate::script::{BusyScripts, KnownScripts, LibraryCache, ScriptCache};
 use crate::topics::Topics;
@@ -38,6 +40,10 @@ pub struct Shared {
     pub order: Arc<Ring>,
     /// Which cores sleep.
     pub sleepers: Sleepers,
+    /// Snapshots, the one under way and the last.
+    pub snapshots: Snapshots,
+    /// How far a file is loaded.
+    pub loading: Loading,
     /// The hasher of all shards.
     pub hasher: KeyHasher,
     /// 40 hex digits that name this run of the server.
@@ -70,6 +76,8 @@ pub struct Shared {
     pub copy_versions: Arc<VersionWords>,
     /// Set once the server is to end.
     pub stopping: AtomicBool,
+    /// Set when a signal asks for the end, which is to come behind a snapshot.
+    ends_behind_snapshot: AtomicBool,
     /// Bytes that the clients of all cores make the server hold, as the cores last published.
     pub client_bytes: AtomicU64,
     /// How many connections the process can hold; unknown without a runtime.
@@ -152,6 +160,8 @@ pub struct CoreGauges {
     pub entries: AtomicU64,
     /// and bytes that it had leased.
     pub leased_bytes: AtomicU64,
+    /// Changes that its shard has seen, as last told for save points.
+    pub changes: AtomicU64,
     /// Its budget, as a part of `maxmemory` ([`crate::budget::lending`]); zero before there is any.
     pub budget: AtomicU64,
 }
@@ -197,6 +207,8 @@ impl Shared {
             slots: SlotMap::even(cores),
             order: Ring::new(cores, u64::try_from(started_unix_ms).unwrap_or(0)),
             sleepers: Sleepers::new(cores),
+            snapshots: Snapshots::new(started_unix_ms),
+            loading: Loading::default(),
             hasher: KeyHasher::with_seeds(seeds),
             run_id,
             started_unix_ms,
@@ -213,6 +225,7 @@ impl Shared {
             scripts_may_call_all: AtomicBool::new(false),
             copy_versions: Arc::new(VersionWords::new(words)),
             stopping: AtomicBool::new(false),
+            ends_behind_snapshot: AtomicBool::new(false),
             client_bytes: AtomicU64::new(0),
             descriptors: OnceLock::new(),
             next_client_id: AtomicU64::new(1),
@@ -352,6 +365,22 @@ impl Shared {
     /// Asks the server to end, as SIGTERM does.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
+    }
+
+    /// Asks the server to end behind a snapshot.
+    pub fn end_behind_snapshot(&self) {
+        self.ends_behind_snapshot.store(true, Ordering::Release);
+    }
+
+    /// Whether that was asked.
+    #[inline]
+    pub fn is_to_end_behind_snapshot(&self) -> bool {
+        self.ends_behind_snapshot.load(Ordering::Acquire)
+    }
+
+    /// Takes that as heard.
+    pub fn take_end_behind_snapshot(&self) -> bool {
+        self.ends_behind_snapshot.swap(false, Ordering::AcqRel)
     }
 
     /// Whether the server is to end.

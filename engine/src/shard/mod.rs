@@ -281,6 +281,11 @@ impl Shard {
         &mut self.journal
     }
 
+    /// Number of changes since the shard began.
+    pub fn changes(&self) -> u64 {
+        self.journal.changes()
+    }
+
     /// Number of databases.
     pub fn databases(&self) -> u16 {
         self.databases.len() as u16

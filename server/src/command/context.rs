@@ -12,9 +12,11 @@ use crate::command::events::Hearing;
 use crate::command::invalidate::{Emptied, Told};
 use crate::command::moving::Moving;
 use crate::command::pausing::Pausing;
+use crate::command::persistence::SaveAsked;
 use crate::command::{Args, CommandTable, Flags, Handed, Topology};
 use crate::config::Config;
 use crate::observe::{Observed, Stats, TurnTiming};
+use crate::persist::files::FileOps;
 use crate::resp::{ErrorReply, Protocol, Reply, errors};
 use crate::routing::CoreId;
 use crate::script::Engine;
@@ -148,6 +150,10 @@ pub struct CoreState {
     pub random: Random,
     /// Its scripts.
     pub scripts: Engine,
+    /// What it asks of the file system.
+    pub files: FileOps,
+    /// Snapshots that are to be begun.
+    pub saves_asked: Vec<SaveAsked>,
 }
 
 impl CoreState {

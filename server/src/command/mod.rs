@@ -30,7 +30,8 @@ pub use families::larder::rebalance::{ahead, moving};
 pub use families::larder::{curve_of, entries_sampled};
 pub use families::monitor;
 pub use families::object::{eviction_of, keeps_time, thresholds_of};
-pub(crate) use families::script::{busy, no_script};
+pub use families::persistence;
+pub(crate) use families::script::{busy, load_library, no_script};
 pub use going_on::{
     CoreRequest, MergePieces, Round, Rounds, Step, Steps, Walk, Walking, merge_joined,
     run_all_steps, walk_at_once,
@@ -90,6 +91,7 @@ pub static FAMILIES: &[&[CommandSpec]] = check::checked(&[
     families::larder::COMMANDS,
     families::latency::COMMANDS,
     families::lifecycle::COMMANDS,
+    persistence::COMMANDS,
     families::lolwut::COMMANDS,
     families::memory::COMMANDS,
     families::module::COMMANDS,

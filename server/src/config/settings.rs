@@ -126,6 +126,12 @@ pub struct Settings {
     pub dir: PathBuf,
     /// The snapshot's file.
     pub dbfilename: String,
+    /// Whether strings in it are packed.
+    pub rdbcompression: bool,
+    /// Whether it has a checksum.
+    pub rdbchecksum: bool,
+    /// Whether writes are refused while none can be saved.
+    pub stop_writes_on_bgsave_error: bool,
     /// How much is logged.
     pub loglevel: LogLevel,
     /// The log's file; `None` is standard output.
@@ -503,6 +509,9 @@ impl Settings {
             save: save_points(&text("save")),
             dir: PathBuf::from(text("dir")),
             dbfilename: text("dbfilename"),
+            rdbcompression: values.flag("rdbcompression"),
+            rdbchecksum: values.flag("rdbchecksum"),
+            stop_writes_on_bgsave_error: values.flag("stop-writes-on-bgsave-error"),
             loglevel: match text("loglevel").as_str() {
                 "debug" => LogLevel::Debug,
                 "verbose" => LogLevel::Verbose,

@@ -13,20 +13,17 @@
 pub(super) enum Asks {
     /// When it is this.
     If(&'static str),
-    /// When it is anything but this.
-    Unless(&'static str),
     /// When it is not the default.
     Set,
 }
 
-use Asks::{If, Set, Unless};
+use Asks::{If, Set};
 
 impl Asks {
     /// Whether `value` asks for something, of a directive with this default.
     pub(super) fn is_asked_by(self, value: &str, default: &str) -> bool {
         match self {
             If(trigger) => value == trigger,
-            Unless(harmless) => value != harmless,
             Set => value != default,
         }
     }
@@ -109,6 +106,12 @@ pub(super) const OBEYED: &[&str] = &[
     "notify-keyspace-events",
     "tracking-table-max-keys",
     "busy-reply-threshold",
+    // Snapshots.
+    "save",
+    "dbfilename",
+    "rdbcompression",
+    "rdbchecksum",
+    "stop-writes-on-bgsave-error",
     // Loading.
     "include",
 ];
@@ -116,7 +119,6 @@ pub(super) const OBEYED: &[&str] = &[
 /// What is said of a directive that is not obeyed.
 type Remark = &'static str;
 
-const NO_SNAPSHOTS: Remark = "has no effect: no snapshot is written or read yet";
 const NO_APPEND_LOG: Remark = "has no effect: there is no append log yet";
 const NO_REPLICATION: Remark = "has no effect: there is no replication yet";
 const NO_CLUSTER: Remark = "has no effect: there is no cluster of servers yet";
@@ -130,21 +132,12 @@ const NO_EFFECT: Remark = "has no effect";
 
 /// Directives that are not obeyed and harmless, the values that ask for something, and what is said of it at start.
 pub(super) const WARNED: &[(&str, Asks, Remark)] = &[
-    // Persistence. A snapshot is on by default in Redis, and never promised more than a part of the data.
-    (
-        "save",
-        Unless(""),
-        "there are no snapshots yet: data is lost when the server ends",
-    ),
-    ("rdbchecksum", Set, NO_SNAPSHOTS),
-    ("rdbcompression", Set, NO_SNAPSHOTS),
-    ("rdb-del-sync-files", Set, NO_SNAPSHOTS),
-    ("rdb-save-incremental-fsync", Set, NO_SNAPSHOTS),
-    ("rdb-key-save-delay", Set, NO_SNAPSHOTS),
-    ("key-load-delay", Set, NO_SNAPSHOTS),
-    ("loading-process-events-interval-bytes", Set, NO_SNAPSHOTS),
-    ("dbfilename", Set, NO_SNAPSHOTS),
-    ("stop-writes-on-bgsave-error", Set, NO_SNAPSHOTS),
+    // Persistence.
+    ("rdb-del-sync-files", Set, NO_REPLICATION),
+    ("rdb-save-incremental-fsync", Set, NO_EFFECT),
+    ("rdb-key-save-delay", Set, NO_EFFECT),
+    ("key-load-delay", Set, NO_EFFECT),
+    ("loading-process-events-interval-bytes", Set, NO_EFFECT),
     (
         "sanitize-dump-payload",
         Set,

@@ -8,7 +8,7 @@
 //!    ├─ scripts/        scripts at work, and those that wait      ─▶ notify, locks
 //!    ├─ gather/         replies in parts, commands in rounds      ─▶ blocking, notify
 //!    ├─ blocking/       commands blocked on keys                  ─▶ run, locks
-//!    ├─ notify/  rebalance/  hot/  exec/  memory/  run/  turn/  steps/   ─▶ mail
+//!    ├─ notify/  rebalance/  hot/  exec/  memory/  run/  turn/  steps/  saving/   ─▶ mail
 //!    ├─ mail/           what cores send each other                ─▶ locks
 //!    └─ locks/          locks of a shard's keys
 //!  tests/          tests through a harness of cores without sockets
@@ -27,6 +27,7 @@ mod memory;
 mod notify;
 mod rebalance;
 mod run;
+mod saving;
 mod scripts;
 mod steps;
 #[cfg(test)]

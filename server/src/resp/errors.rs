@@ -488,9 +488,23 @@ pub const SLOWLOG_COUNT: ErrorReply =
 /// There is no such log of commands.
 pub const COMMANDLOG_TYPE: ErrorReply =
     ErrorReply::fixed("ERR type should be one of the following: slow, large-request, large-reply");
-/// Something is to be saved.
-pub const NOT_PERSISTENT: ErrorReply =
-    ErrorReply::fixed("ERR Larder keeps its dataset in memory only: saving is not supported yet");
+/// A log is to be rewritten that there is not.
+pub const NO_LOG_TO_REWRITE: ErrorReply =
+    ErrorReply::fixed("ERR Larder has no append log yet: rewriting it is not supported");
+/// The server is loading its file.
+pub const LOADING: ErrorReply =
+    ErrorReply::fixed("LOADING Larder is loading the dataset in memory");
+/// The last snapshot failed, and `stop-writes-on-bgsave-error` is on.
+pub const MISCONF: ErrorReply = ErrorReply::fixed(
+    "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.",
+);
+/// Another snapshot is to be saved while one is.
+pub const SAVE_UNDER_WAY: ErrorReply = ErrorReply::fixed("ERR Background save already in progress");
+/// The one under way is to be given up, and there is none.
+pub const NO_SAVE_UNDER_WAY: ErrorReply =
+    ErrorReply::fixed("ERR Background saving is currently not in progress or scheduled");
+/// The snapshot could not be saved behind which the server was to end.
+pub const CANNOT_END: ErrorReply = ErrorReply::fixed("ERR Errors trying to SHUTDOWN. Check logs.");
 /// The server is to become a replica.
 pub const NO_REPLICATION: ErrorReply =
     ErrorReply::fixed("ERR Larder cannot be a replica yet: only REPLICAOF NO ONE is supported");

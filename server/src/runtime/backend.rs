@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::ring::os;
 use crate::dispatch::Core;
+use crate::persist::files::{Asked, Asker, FileDone};
 use crate::session::SessionId;
 
 /// A connection's number on its core: the index of its session. It names one connection from accept to close.
@@ -85,6 +86,8 @@ pub(super) trait Events {
     fn received(&mut self, from: Token, bytes: &[u8]);
     /// The connection is not received from any more.
     fn receiving_ended(&mut self, from: Token, why: Ended);
+    /// What came of an operation on files.
+    fn file_done(&mut self, by: Asker, outcome: io::Result<FileDone>);
     /// The connection takes bytes again, or is broken.
     fn writable(&mut self, to: Token);
     /// The connection's socket, while it is open.
@@ -141,6 +144,9 @@ pub(super) trait Backend {
     /// The connection is to be closed: ends whatever is under way for it. `Pending`: the ends of receiving and of waiting
     /// for writability will be told.
     fn release(&mut self, token: Token, socket: BorrowedFd<'_>) -> Release;
+
+    /// Has an operation on files done. [`Events::file_done`] will tell what came of it.
+    fn ask_file(&mut self, asked: Asked);
 
     /// Wakes the core at `place` of the mesh, which sleeps.
     fn wake(&mut self, place: usize);

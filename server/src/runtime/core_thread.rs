@@ -19,6 +19,7 @@ use super::ring::backend::RingBackend;
 use super::ring::os::pin_to_cpu;
 use super::tuning::Tuning;
 use crate::dispatch::Core;
+use crate::persist::load::Loader;
 use crate::shared::Shared;
 
 /// Bytes glommio sets aside for direct I/O in each executor, the least it takes.
@@ -42,6 +43,8 @@ pub(super) struct CoreTask {
     pub(super) tuning: Tuning,
     /// The beginning of the clocks of all cores.
     pub(super) epoch: Instant,
+    /// What is to be loaded.
+    pub(super) loader: Option<Loader>,
 }
 
 /// Runs a core until the server ends. Tells `ready` when it could serve, and serves once `gate` opens.
@@ -114,8 +117,11 @@ async fn serve(
     ready: &Sender<Result<(), String>>,
     gate: &Receiver<()>,
 ) -> Result<(), String> {
-    let core = Core::new(task.mail.id(), Arc::clone(&task.shared))
+    let mut core = Core::new(task.mail.id(), Arc::clone(&task.shared))
         .map_err(|error| format!("cannot make its shard: {error:?}"))?;
+    if let Some(loader) = task.loader {
+        core.load(loader);
+    }
     let driver = Driver::new(
         backend,
         core,

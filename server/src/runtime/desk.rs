@@ -12,6 +12,7 @@ use super::mail::{Arrival, Mail};
 use super::ring::os;
 use crate::dispatch::{Core, Intent};
 use crate::log;
+use crate::persist::files::{Asker, FileDone};
 use crate::session::{Endpoint, SessionId};
 
 /// How long no connection is accepted after the process ran out of descriptors.
@@ -127,6 +128,11 @@ impl Desk {
             self.attend_to(backend, id);
         }
         self.changed = changed;
+        if self.core.has_file_ops() {
+            for asked in self.core.take_file_ops() {
+                backend.ask_file(asked);
+            }
+        }
     }
 
     fn begin(&mut self, backend: &mut impl Backend, id: SessionId) {
@@ -367,6 +373,10 @@ impl Events for Desk {
             _ => {}
         }
         self.changed.push(id);
+    }
+
+    fn file_done(&mut self, by: Asker, outcome: io::Result<FileDone>) {
+        self.core.file_done(by, outcome);
     }
 
     fn writable(&mut self, to: Token) {

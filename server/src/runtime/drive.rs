@@ -240,6 +240,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::dispatch::testing::key_on;
+    use crate::persist::files::Asked;
     use crate::routing::CoreId;
     use crate::session::{Endpoint, Peer};
 
@@ -341,6 +342,8 @@ mod tests {
             self.note("release");
             Release::Pending
         }
+
+        fn ask_file(&mut self, _asked: Asked) {}
 
         fn wake(&mut self, _place: usize) {}
     }

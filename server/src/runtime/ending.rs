@@ -56,7 +56,7 @@ fn end(signals: &Signals, phase: &Mutex<Phase>) {
             own_files::remove_all();
             std::process::exit(0);
         }
-        Phase::Serving(stopper) => stopper.stop(),
+        Phase::Serving(stopper) => stopper.end(),
     }
     signals.wait();
     std::process::exit(1);

@@ -14,8 +14,10 @@ use mio::{Interest, Poll};
 use socket2::SockRef;
 
 use super::backend::{Backend, Ended, Events, Patience, Release, Sending, Token, send_directly};
+use super::file_thread::FileThread;
 use super::mail::{Mail, Mesh};
 use crate::dispatch::Core;
+use crate::persist::files::Asked;
 
 /// Events taken in one turn.
 const EVENTS_MAX: usize = 1024;
@@ -57,6 +59,8 @@ pub(super) struct EpollBackend {
     to_accept: Vec<usize>,
     writable: Vec<Token>,
     bell_rang: bool,
+    /// Started with the first operation on files.
+    files: Option<FileThread>,
     mesh: Arc<Mesh>,
     /// This core's place in the mesh.
     place: usize,
@@ -81,6 +85,7 @@ impl EpollBackend {
             to_accept: Vec::new(),
             writable: Vec::new(),
             bell_rang: false,
+            files: None,
             mesh: Arc::clone(mail.mesh()),
             place: mail.id().index(),
             buffer: vec![0; READ_BYTES].into(),
@@ -206,6 +211,9 @@ impl Backend for EpollBackend {
         if std::mem::take(&mut self.bell_rang) {
             self.mesh.silence_bell(self.place);
         }
+        for (by, outcome) in self.files.iter_mut().flat_map(FileThread::take_done) {
+            events.file_done(by, outcome);
+        }
         for token in self.writable.drain(..) {
             events.writable(token);
         }
@@ -294,6 +302,14 @@ impl Backend for EpollBackend {
         }
         // Closing the socket takes it out of the epoll.
         Release::Done
+    }
+
+    fn ask_file(&mut self, asked: Asked) {
+        let (mesh, place) = (&self.mesh, self.place);
+        let start = || {
+            FileThread::start(Arc::clone(mesh), place).expect("a server has threads for its files")
+        };
+        self.files.get_or_insert_with(start).ask(asked);
     }
 
     fn wake(&mut self, place: usize) {

@@ -6,7 +6,7 @@
 //!  core_thread  one core's thread                  probe      what the host offers
 //!  drive        the turn, whatever the backend     listen     listening sockets
 //!  desk         what happens to connections        mail       batches between cores, who sleeps
-//!  backend      the seam to the operating system   ─▶ ring (io_uring inside glommio) | epoll
+//!  backend      the seam to the operating system   ─▶ ring (io_uring inside glommio) | epoll, file_thread
 //! ```
 //! Unsafe code stands in [`ring`] only. Start reading at [`run`], then `drive`.
 
@@ -18,6 +18,7 @@ mod desk;
 mod drive;
 mod ending;
 mod epoll;
+mod file_thread;
 mod listen;
 mod mail;
 mod own_files;

@@ -16,6 +16,9 @@ use super::ring::os;
 use super::tuning::Tuning;
 use crate::command::CommandTable;
 use crate::config::Config;
+use crate::persist::load::{self, Loader, Source};
+use crate::rdb::Checksum;
+use crate::routing::CoreId;
 use crate::shared::Shared;
 
 /// Why a server did not start, or ended: one line.
@@ -88,7 +91,8 @@ impl Server {
             0 => "memory limit: none".to_owned(),
             bytes => format!("memory limit: {bytes} bytes"),
         });
-        report.push("persistence: none".to_owned());
+        let source = Source::open(config.dbfilename.as_str().into())?;
+        report.push(persistence(&config, source.as_ref()));
         report.push(format!("io backend: {backend_line}"));
         // As with Redis, a file that cannot be written keeps no server from starting.
         let pid_file = config.pidfile.as_deref().map(OwnFile::with_process_id);
@@ -127,6 +131,7 @@ impl Server {
             _unix: listeners.unix,
             _pid_file: pid_file,
         };
+        let mut loaders = server.begin_loading(source, cores)?.into_iter();
         let epoch = Instant::now();
         let tasks = mails.into_iter().zip(listeners.of_cores).enumerate();
         let tasks = tasks.map(|(index, (mail, listeners))| CoreTask {
@@ -137,10 +142,41 @@ impl Server {
             cpu: plan.cpus.get(index).copied(),
             tuning,
             epoch,
+            loader: loaders.next(),
         });
         let tasks: Vec<CoreTask> = tasks.collect();
         server.start_threads(tasks, &ended_sender)?;
         Ok(server)
+    }
+
+    /// Begins to load a file: a thread reads it, and deals it out to the loaders of the cores.
+    fn begin_loading(
+        &mut self,
+        source: Option<Source>,
+        cores: u16,
+    ) -> Result<Vec<Loader>, ServerError> {
+        let Some(source) = source.filter(|source| source.bytes > 0) else {
+            return Ok(Vec::new());
+        };
+        let now_ms = unix_ms();
+        let began_ms = u64::try_from(now_ms).unwrap_or(0);
+        self.shared.loading.begin(cores, source.bytes, began_ms);
+        let queues = (0..cores).map(|_| mpsc::sync_channel(BATCHES_MAX));
+        let (senders, receivers): (Vec<_>, Vec<_>) = queues.unzip();
+        let (shared, mesh) = (Arc::clone(&self.shared), Arc::clone(&self.mesh));
+        let checksum = match shared.config().rdbchecksum {
+            true => Checksum::Checked,
+            false => Checksum::Skipped,
+        };
+        let read = move || {
+            let ring = |core: CoreId| mesh.ring_bell(core.index());
+            let terms = (&shared.slots, now_ms, checksum);
+            load::read(source, &shared.loading, terms, senders, &ring);
+        };
+        // It ends when the cores that it reads for have gone.
+        let thread = Builder::new().name("larder-load".to_owned()).spawn(read);
+        thread.map_err(|error| format!("cannot start a thread: {error}"))?;
+        Ok(receivers.into_iter().map(Loader::new).collect())
     }
 
     /// Starts the threads and lets them serve once all are ready.
@@ -232,7 +268,12 @@ impl Server {
             // A panic has been told by `ended`.
             let _ = thread.join();
         }
+        if let Some(job) = self.shared.snapshots.current() {
+            // That nothing is left of it is not needed.
+            let _ = job.remove().perform();
+        }
         let failed = self.ended.try_iter().find_map(Result::err);
+        let failed = failed.or_else(|| self.shared.loading.failure());
         failed.map_or(Ok(()), |why| Err(why.into()))
     }
 }
@@ -254,6 +295,15 @@ pub(super) struct Stopper {
 }
 
 impl Stopper {
+    /// As Redis does: behind a snapshot, if any are saved by themselves.
+    pub(super) fn end(&self) {
+        if self.shared.config().save.is_empty() || self.shared.loading.is_on() {
+            return self.stop();
+        }
+        self.shared.end_behind_snapshot();
+        self.mesh.ring_all();
+    }
+
     pub(super) fn stop(&self) {
         self.shared.stop();
         self.mesh.ring_all();
@@ -285,6 +335,21 @@ impl Drop for EndGuard {
 /// Why a server that nobody could connect to does not start.
 const NOTHING_TO_LISTEN_ON: &str =
     "there is nothing to listen on: port is 0, or bind is empty, and there is no unixsocket";
+
+/// Batches of a file that may await a core.
+const BATCHES_MAX: usize = 8;
+
+/// What is kept outside of memory, for people.
+fn persistence(config: &Config, source: Option<&Source>) -> String {
+    let saves = match config.save.is_empty() {
+        true => "no snapshots by themselves".to_owned(),
+        false => format!("snapshots to {}", config.dbfilename),
+    };
+    match source {
+        Some(source) => format!("persistence: {saves}; loading {}", source.path.display()),
+        None => format!("persistence: {saves}"),
+    }
+}
 
 /// The cores' own ports, for people.
 fn ports_of_cores(ports: &[u16]) -> String {

@@ -240,6 +240,8 @@ pub mod gate {
     pub const COSTS: u32 = 1 << 17;
     /// Keys of some prefixes have quotas (a core's gate).
     pub const QUOTAS: u32 = 1 << 18;
+    /// A file is being loaded, or the last snapshot failed.
+    pub const FILES: u32 = 1 << 19;
 }
 
 /// A client connection.

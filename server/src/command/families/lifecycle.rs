@@ -1,4 +1,4 @@
-//! What concerns the server as a whole: its end, its role, its clock, its (not yet built) files, its one user.
+//! What concerns the server as a whole: its role, its clock, its one user.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -7,40 +7,6 @@ use crate::resp::errors::{self, CommandResult};
 
 /// The family's table.
 pub(crate) static COMMANDS: &[CommandSpec] = &[
-    CommandSpec {
-        name: "bgrewriteaof",
-        arity: 1,
-        flags: Flags::ADMIN
-            .with(Flags::NOSCRIPT)
-            .with(Flags::NO_ASYNC_LOADING),
-        group: Group::Server,
-        summary: "Rewrites the append-only file in the background.",
-        run: Run::OnSession(not_persistent),
-        ..CommandSpec::BASE
-    },
-    CommandSpec {
-        name: "bgsave",
-        arity: -1,
-        flags: Flags::ADMIN
-            .with(Flags::NOSCRIPT)
-            .with(Flags::NO_ASYNC_LOADING),
-        group: Group::Server,
-        syntax: "[SCHEDULE]",
-        summary: "Saves the dataset in the background.",
-        run: Run::OnSession(not_persistent),
-        ..CommandSpec::BASE
-    },
-    CommandSpec {
-        name: "lastsave",
-        arity: 1,
-        flags: Flags::ANYTIME.with(Flags::FAST),
-        categories: &[Category::Admin, Category::Dangerous],
-        tips: &["nondeterministic_output"],
-        group: Group::Server,
-        summary: "Returns when the dataset was last saved.",
-        run: Run::OnSession(last_save),
-        ..CommandSpec::BASE
-    },
     CommandSpec {
         name: "replicaof",
         arity: 3,
@@ -64,32 +30,6 @@ pub(crate) static COMMANDS: &[CommandSpec] = &[
         since: "2.8.12",
         summary: "Returns the role of the server in replication.",
         run: Run::OnSession(role),
-        ..CommandSpec::BASE
-    },
-    CommandSpec {
-        name: "save",
-        arity: 1,
-        flags: Flags::ADMIN
-            .with(Flags::NOSCRIPT)
-            .with(Flags::NO_ASYNC_LOADING)
-            .with(Flags::NO_MULTI),
-        group: Group::Server,
-        summary: "Saves the dataset.",
-        complexity: "O(N) where N is the total number of keys in all databases",
-        run: Run::OnSession(not_persistent),
-        ..CommandSpec::BASE
-    },
-    CommandSpec {
-        name: "shutdown",
-        arity: -1,
-        flags: Flags::OPERATOR
-            .with(Flags::NO_MULTI)
-            .with(Flags::ALLOW_BUSY),
-        group: Group::Server,
-        syntax: "[NOSAVE|SAVE] [NOW] [FORCE] [ABORT]",
-        summary: "Ends the server.",
-        complexity: "O(N) when saving, where N is the total number of keys in all databases when saving data, otherwise O(1)",
-        run: Run::OnSession(shutdown),
         ..CommandSpec::BASE
     },
     CommandSpec {
@@ -171,17 +111,6 @@ fn who_am_i(call: &mut SessionCall<'_>) -> CommandResult {
     Ok(())
 }
 
-fn not_persistent(_: &mut SessionCall<'_>) -> CommandResult {
-    Err(errors::NOT_PERSISTENT)
-}
-
-/// With nothing ever saved Redis, too, answers when the server began.
-fn last_save(call: &mut SessionCall<'_>) -> CommandResult {
-    let started_secs = call.core.shared.started_unix_ms / 1000;
-    call.reply(|reply| reply.integer(started_secs));
-    Ok(())
-}
-
 fn replica_of(call: &mut SessionCall<'_>) -> CommandResult {
     if call.args.is(1, "no") && call.args.is(2, "one") {
         call.reply(|reply| reply.ok());
@@ -197,32 +126,6 @@ fn role(call: &mut SessionCall<'_>) -> CommandResult {
         reply.integer(0);
         reply.array(0);
     });
-    Ok(())
-}
-
-/// Answers only if the server goes on.
-fn shutdown(call: &mut SessionCall<'_>) -> CommandResult {
-    let args = call.args;
-    let (mut save, mut nosave, mut abort, mut hurry) = (false, false, false, false);
-    for at in 1..args.len() {
-        match at {
-            _ if args.is(at, "save") => save = true,
-            _ if args.is(at, "nosave") => nosave = true,
-            _ if args.is(at, "now") || args.is(at, "force") => hurry = true,
-            _ if args.is(at, "abort") => abort = true,
-            _ => return Err(errors::SYNTAX),
-        }
-    }
-    if save && nosave || abort && (save || nosave || hurry) {
-        return Err(errors::SYNTAX);
-    }
-    if abort {
-        return Err(errors::NO_SHUTDOWN);
-    }
-    if save {
-        return Err(errors::NOT_PERSISTENT);
-    }
-    call.core.shared.stop();
     Ok(())
 }
 

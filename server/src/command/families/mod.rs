@@ -38,6 +38,7 @@ pub mod monitor;
 mod near;
 pub(crate) mod numbers;
 pub(super) mod object;
+pub mod persistence;
 mod pieces;
 pub(super) mod pubsub;
 pub(super) mod scan;

@@ -184,6 +184,11 @@ impl Core {
             }
             _ => self.flags_of(spec, args),
         };
+        if gates & gate::FILES != 0
+            && let Some(error) = self.refusal_for_files(spec, flags)
+        {
+            return Admission::Refuse(error);
+        }
         if gates & gate::MAXMEMORY != 0 {
             match self.room_for_command(session, args, command, target, flags) {
                 Room::There => {}

@@ -358,6 +358,7 @@ impl Core {
             Work::Unlock => {}
             Work::Leave => self.in_steps.leave(from, request.ticket.session()),
             Work::Clear => self.begin_clearing(from, request.ticket),
+            Work::Cut => self.cut(),
             Work::Undo => request.locks.iter().for_each(|locks| self.undo(locks.id)),
             Work::Each(command) if let Some(walk) = Self::walk_of_request(request, command) => {
                 let part = self.begin_walk(from, args, request, (command, walk));

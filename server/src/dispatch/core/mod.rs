@@ -23,6 +23,7 @@ mod execute;
 mod expiry;
 mod hot;
 mod input;
+mod loading;
 mod memory;
 mod notify;
 mod observed;
@@ -30,6 +31,7 @@ mod protect;
 mod rebalance;
 mod resolve;
 mod run;
+mod saving;
 mod scripts;
 mod seen_by_tests;
 mod steps;
@@ -71,6 +73,7 @@ use crate::dispatch::memory::pool::BufferPool;
 use crate::dispatch::memory::quotas::CoreQuotas;
 use crate::dispatch::notify::telling::Tellings;
 use crate::dispatch::rebalance::Job;
+use crate::dispatch::saving::Saving;
 use crate::dispatch::scripts::Scripts;
 use crate::dispatch::steps::CommandsInSteps;
 use crate::dispatch::transactions::claimant::Claimant;
@@ -80,6 +83,8 @@ use crate::dispatch::transactions::pending::Transactions;
 use crate::dispatch::transactions::undos::Undos;
 use crate::dispatch::turn::run_queue::RunQueue;
 use crate::observe::{LogKind, Observed, Stats, TurnTiming};
+use crate::persist::files::FileOps;
+use crate::persist::load::Loader;
 use crate::routing::CoreId;
 use crate::script::Engine;
 use crate::session::{HighWater, Prefixes, Readers, Sessions, Subscribers, gate};
@@ -116,6 +121,10 @@ pub struct Core {
     scripts: Scripts,
     /// Commands that take several turns.
     in_steps: CommandsInSteps,
+    /// Snapshots.
+    saving: Saving,
+    /// The file that is being loaded.
+    loader: Option<Loader>,
     /// Copies of other cores' keys.
     copies: Copies,
     /// The keys others may copy.
@@ -195,6 +204,8 @@ impl Core {
                 periods_pause: false,
                 random: Random::new(0),
                 scripts: Engine::default(),
+                files: FileOps::default(),
+                saves_asked: Vec::new(),
             },
             lines: Box::new(NoLines),
             order,
@@ -211,6 +222,8 @@ impl Core {
             job: None,
             scripts: Scripts::default(),
             in_steps: CommandsInSteps::default(),
+            saving: Saving::default(),
+            loader: None,
             copies: Copies::new(copy_versions.clone()),
             offers: Offers::default(),
             scratch: InputScratch::default(),

@@ -23,6 +23,7 @@ impl Core {
         self.notice_config();
         self.follow_pauses();
         self.set_gate(gate::BUSY, self.state.shared.busy.any());
+        self.follow_files();
         let watched = self.state.shared.monitors.load(Ordering::Relaxed) > 0;
         self.set_gate(gate::WATCHED_BY_MONITOR, watched);
     }
@@ -47,7 +48,7 @@ impl Core {
         if self.state.gates & gate::LOCKS != 0 {
             self.choose_lock_gate();
         }
-        let steps_go_on = self.continue_steps();
+        let steps_go_on = self.continue_steps() | self.continue_saving() | self.continue_loading();
         self.run_granted();
         if self.resume_waiting(now_ms) {
             self.run_granted();
@@ -140,6 +141,7 @@ impl Core {
         self.state.stats.sample_rates(now_ms, &removed);
         self.follow_curve();
         self.publish_load();
+        self.look_at_save_points();
         self.review_hot_keys(now_ms);
         let timeout_ms = self.state.config.timeout_secs * 1000;
         let CoreState {
@@ -196,7 +198,8 @@ impl Core {
             || !state.paused.is_empty()
             || self.key_queues.has_put_off()
             || state.sessions.memory().freed_bytes() >= FREED_BYTES
-            || state.soft_limit_exceeded;
+            || state.soft_limit_exceeded
+            || self.has_changes_to_tell();
         let periodic = periodic && !state.periods_pause;
         let period = periodic.then_some(self.next_period_ms);
         let timer = state.timers.peek().map(|&Reverse((until_ms, _))| until_ms);
@@ -229,6 +232,7 @@ impl Core {
             expiry,
             alarm,
             other_alarm,
+            self.saving_wake_ms(),
         ]
         .into_iter()
         .flatten()

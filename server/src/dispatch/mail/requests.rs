@@ -21,6 +21,8 @@ pub(in crate::dispatch) enum Work {
     /// At its place in the order, what was admitted before a pause is to be cleared. The answer says nothing, and comes when this
     /// has run.
     Clear,
+    /// At its place in the order, what a snapshot is of. There is no answer.
+    Cut,
     /// The commands of an `EXEC`, all on this core; the answer is its reply.
     Exec(QueuedCommands),
     /// Locks are asked for: the batch's request for locks of this index. The answer is a [`LockAnswer`].

@@ -224,7 +224,7 @@ fn file_of(entries: &[Owned], chunk: usize, block: Option<usize>) -> Vec<u8> {
     let facts = Facts {
         redis_version: "7.0.15",
         created_secs: 1_700_000_000,
-        used_bytes: 123_456,
+        used_bytes: Some(123_456),
         is_log_base: false,
     };
     let mut header = Header::new(facts, Packing::Lzf);

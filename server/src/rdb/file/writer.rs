@@ -71,6 +71,12 @@ impl Chunk {
         out
     }
 
+    /// A library of functions, by its source.
+    pub fn library(&mut self, source: &[u8]) {
+        self.out.byte(opcodes::LIBRARY);
+        self.out.string(source);
+    }
+
     /// Where the entry that was begun last is written on.
     pub fn out(&mut self) -> &mut Output {
         &mut self.out
@@ -153,8 +159,8 @@ pub struct Facts<'f> {
     pub redis_version: &'f str,
     /// When the file is of, in seconds of Unix time.
     pub created_secs: u64,
-    /// Memory that the server uses.
-    pub used_bytes: u64,
+    /// Memory that the server uses, if that is known.
+    pub used_bytes: Option<u64>,
     /// The file is the base of an append log.
     pub is_log_base: bool,
 }
@@ -172,7 +178,9 @@ impl Header {
         header.note("redis-ver", facts.redis_version);
         header.note("redis-bits", "64");
         header.note("ctime", &facts.created_secs.to_string());
-        header.note("used-mem", &facts.used_bytes.to_string());
+        if let Some(bytes) = facts.used_bytes {
+            header.note("used-mem", &bytes.to_string());
+        }
         header.note("aof-base", if facts.is_log_base { "1" } else { "0" });
         header
     }
@@ -187,8 +195,7 @@ impl Header {
 
     /// A library of functions, by its source.
     pub fn library(&mut self, source: &[u8]) {
-        self.0.out.byte(opcodes::LIBRARY);
-        self.0.out.string(source);
+        self.0.library(source);
     }
 
     /// How many keys are in a database, and how many of them have deadlines, about: readers make room for as many.

@@ -23,8 +23,10 @@ use io_uring::{cqueue, opcode, types};
 
 use super::Ring;
 use super::buffers::BufferRing;
+use super::files::{Files, Next};
 use super::park::Park;
 use crate::dispatch::Core;
+use crate::persist::files::Asked;
 use crate::runtime::backend::{
     Backend, Ended, Events, Patience, Release, Sending, Token, send_directly,
 };
@@ -53,6 +55,8 @@ enum Tag {
     /// Another core's MSG_RING.
     Wake = 5,
     Bell = 6,
+    /// An operation on files.
+    File = 7,
 }
 
 impl Tag {
@@ -70,6 +74,7 @@ impl Tag {
             4 => Self::Cancel,
             5 => Self::Wake,
             6 => Self::Bell,
+            7 => Self::File,
             other => panic!("user data with the unknown tag {other}"),
         };
         (tag, user_data as u32)
@@ -81,6 +86,7 @@ pub(in crate::runtime) struct RingBackend {
     // Declared, and so dropped, before the memory the kernel may still write to.
     ring: Ring,
     buffers: BufferRing,
+    files: Files,
     /// Completions of this turn, those of sends excepted.
     come: Vec<cqueue::Entry>,
     mesh: Arc<Mesh>,
@@ -104,6 +110,7 @@ impl RingBackend {
         let mut backend = Self {
             ring,
             buffers,
+            files: Files::default(),
             come: Vec::new(),
             mesh: Arc::clone(mail.mesh()),
             place: mail.id().index(),
@@ -212,6 +219,13 @@ impl Backend for RingBackend {
                         self.listen_to_bell();
                     }
                 }
+                Tag::File => match self.files.complete(low, result) {
+                    Next::Done(by, outcome) => events.file_done(by, outcome),
+                    // SAFETY: what the entry refers to stays with `files` until the operation is over.
+                    Next::Again(entry) => unsafe {
+                        self.ring.push(&entry.user_data(Tag::File.with(low)));
+                    },
+                },
                 Tag::Wake => {}
                 Tag::Send => unreachable!("sends are taken out when completions are taken"),
             }
@@ -220,12 +234,15 @@ impl Backend for RingBackend {
         if starved > 0 && (starved > STARVED_FEW || bytes < TURN_BYTES_ENOUGH) {
             self.buffers.grow();
         }
+        for (by, error) in self.files.take_failed() {
+            events.file_done(by, Err(error));
+        }
         self.buffers.publish();
         self.come = come;
     }
 
     fn has_come(&self) -> bool {
-        !self.come.is_empty()
+        !self.come.is_empty() || self.files.has_failed()
     }
 
     #[inline]
@@ -294,6 +311,13 @@ impl Backend for RingBackend {
         // Ends the receive and the poll. Refused only when the connection is broken, which ends them too.
         let _ = socket2::SockRef::from(&socket).shutdown(std::net::Shutdown::Both);
         Release::Pending
+    }
+
+    fn ask_file(&mut self, asked: Asked) {
+        if let Some((number, entry)) = self.files.begin(asked) {
+            // SAFETY: what the entry refers to stays with `files` until the operation is over.
+            unsafe { self.ring.push(&entry.user_data(Tag::File.with(number))) };
+        }
     }
 
     fn wake(&mut self, place: usize) {

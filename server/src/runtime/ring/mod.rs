@@ -2,6 +2,7 @@
 //!
 //! - [`backend`]: the ring as a [`Backend`](super::backend::Backend)
 //! - [`buffers`]: memory the kernel receives into
+//! - [`files`]: operations on files
 //! - [`park`]: waiting together with glommio
 //! - [`spsc`]: queues between cores
 //! - [`os`]: system calls without a safe wrapper
@@ -16,6 +17,7 @@
 
 pub(super) mod backend;
 mod buffers;
+mod files;
 pub(super) mod os;
 mod park;
 pub(super) mod spsc;

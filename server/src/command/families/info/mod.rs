@@ -3,6 +3,7 @@
 //! Each core writes its part ([`report`]), what of it grows with the commands used only where a section shows it; the core that was
 //! asked adds the parts and words the sections ([`sections`]).
 
+mod files;
 mod hits;
 mod machine;
 mod report;

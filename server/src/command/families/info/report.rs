@@ -16,6 +16,7 @@ use crate::routing::CoreId;
 use crate::shared::Shared;
 use crate::topics::Topic;
 
+use super::files::FileFacts;
 use super::sections::Section;
 
 macro_rules! sums {
@@ -71,6 +72,7 @@ macro_rules! facts {
             pub(super) libraries: u64,
             pub(super) functions: u64,
             pub(super) library_bytes: u64,
+            pub(super) files: FileFacts,
         }
 
         impl Facts {
@@ -91,6 +93,7 @@ macro_rules! facts {
                 part.number(self.libraries);
                 part.number(self.functions);
                 part.number(self.library_bytes);
+                self.files.write(part);
             }
 
             /// Whether the cores are nodes to cluster clients.
@@ -116,6 +119,7 @@ macro_rules! facts {
                     libraries: part.number(),
                     functions: part.number(),
                     library_bytes: part.number(),
+                    files: FileFacts::read(part),
                 }
             }
         }
@@ -386,6 +390,7 @@ fn facts(config: &Config, shared: &Shared, clock: Clock) -> Facts {
         libraries: libraries.len() as u64,
         functions: libraries.functions() as u64,
         library_bytes: libraries.used_bytes() as u64,
+        files: FileFacts::of(shared),
     }
 }
 

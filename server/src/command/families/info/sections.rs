@@ -88,7 +88,10 @@ impl Section {
             Self::Server => server(report, &mut fields),
             Self::Clients => clients(report, &mut fields),
             Self::Memory => memory(report, &mut fields),
-            Self::Persistence => persistence(report, &mut fields),
+            Self::Persistence => {
+                let (files, changes) = (report.facts.files, report.sums.changes);
+                files.show(changes, report.facts.now_ms, &mut fields);
+            }
             Self::Stats => stats(report, &mut fields),
             Self::Hits => hits::write(&report.hits, &mut fields),
             Self::Replication => replication(report, &mut fields),
@@ -130,7 +133,7 @@ impl Fields<'_> {
     }
 
     /// Fields that all hold `value`.
-    fn add_all(&mut self, value: impl std::fmt::Display + Copy, names: &[&str]) {
+    pub(super) fn add_all(&mut self, value: impl std::fmt::Display + Copy, names: &[&str]) {
         names.iter().for_each(|name| self.add(name, value));
     }
 
@@ -310,59 +313,6 @@ fn memory(report: &Report, fields: &mut Fields<'_>) {
     fields.add("larder_payload_bytes", held.payload);
     fields.add("larder_table_bytes", held.tables);
     fields.add("larder_between_cores_bytes", held.between_cores);
-}
-
-fn persistence(report: &Report, fields: &mut Fields<'_>) {
-    fields.title("Persistence");
-    fields.add_all(
-        0,
-        &[
-            "loading",
-            "async_loading",
-            "current_cow_peak",
-            "current_cow_size",
-            "current_cow_size_age",
-        ],
-    );
-    fields.add("current_fork_perc", "0.00");
-    fields.add_all(
-        0,
-        &["current_save_keys_processed", "current_save_keys_total"],
-    );
-    fields.add("rdb_changes_since_last_save", report.sums.changes);
-    fields.add("rdb_bgsave_in_progress", 0);
-    fields.add("rdb_last_save_time", report.facts.started_ms / 1000);
-    fields.add("rdb_last_bgsave_status", "ok");
-    fields.add_all(
-        -1,
-        &["rdb_last_bgsave_time_sec", "rdb_current_bgsave_time_sec"],
-    );
-    fields.add_all(
-        0,
-        &[
-            "rdb_saves",
-            "rdb_last_cow_size",
-            "rdb_last_load_keys_expired",
-            "rdb_last_load_keys_loaded",
-            "aof_enabled",
-        ],
-    );
-    fields.add_all(0, &["aof_rewrite_in_progress", "aof_rewrite_scheduled"]);
-    fields.add_all(
-        -1,
-        &["aof_last_rewrite_time_sec", "aof_current_rewrite_time_sec"],
-    );
-    fields.add("aof_last_bgrewrite_status", "ok");
-    fields.add_all(0, &["aof_rewrites", "aof_rewrites_consecutive_failures"]);
-    fields.add("aof_last_write_status", "ok");
-    fields.add_all(
-        0,
-        &[
-            "aof_last_cow_size",
-            "module_fork_in_progress",
-            "module_fork_last_cow_size",
-        ],
-    );
 }
 
 fn stats(report: &Report, fields: &mut Fields<'_>) {

@@ -217,14 +217,26 @@ fn load(call: &mut SessionCall<'_>) -> CommandResult {
         ));
     }
     let is_replaced = last > 2;
-    let core = &mut *call.core;
+    let name = load_library(call.core, args.at(last), is_replaced)?;
+    call.reply(|reply| reply.bulk(name.as_bytes()));
+    Ok(())
+}
+
+/// Loads a library of functions, in place of one of the same name if it `is_replaced`. Its name.
+///
+/// # Errors
+/// It is none, or there is such a one.
+pub(crate) fn load_library(
+    core: &mut CoreState,
+    code: &[u8],
+    is_replaced: bool,
+) -> Result<String, ErrorReply> {
     let options = LoadOptions {
         limit: LIBRARY_LOAD_MAX,
         log_level: core.config.loglevel,
     };
     let cache = &core.shared.libraries;
     let is_taken = |name: &str| !is_replaced && cache.current().get(name).is_some();
-    let code = args.at(last);
     let library = core
         .scripts
         .make_library(&core.shared.scripts, cache, code, &options, is_taken)
@@ -239,8 +251,7 @@ fn load(call: &mut SessionCall<'_>) -> CommandResult {
             libraries.add(library)
         })
         .map_err(|text| error(&text))?;
-    call.reply(|reply| reply.bulk(name.as_bytes()));
-    Ok(())
+    Ok(name)
 }
 
 fn delete(call: &mut SessionCall<'_>) -> CommandResult {

@@ -4,6 +4,8 @@
 
 mod function;
 
+pub(crate) use function::load_library;
+
 use crate::command::{
     Category, CommandSpec, Flags, Group, Invoke, KeyFlags, KeySpec, Keys, Run, SessionCall,
 };

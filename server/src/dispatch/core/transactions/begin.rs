@@ -566,6 +566,7 @@ impl Core {
                 }
                 scope
             }
+            Work::Cut => Scope::Whole(Mode::Shared),
             Work::Each(_)
             | Work::Part(_)
             | Work::Clear
