@@ -3,11 +3,13 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use larder_tests::client::Client;
+use larder_tests::programs;
 use larder_tests::random::Random;
 use larder_tests::resp::Reply;
 use larder_tests::scratch::ScratchDir;
@@ -95,8 +97,8 @@ fn fill(client: &mut Client, seed: u64) {
     call(&words("SELECT 0"));
 }
 
-/// All keys, with what `DUMP` and `PEXPIRETIME` say of each, sorted.
-fn contents(client: &mut Client) -> Vec<(usize, Vec<u8>, Reply, Reply)> {
+/// All keys, with what `TYPE`, `OBJECT ENCODING` and `PEXPIRETIME` say of each, sorted. What they hold is in [`digest`].
+fn contents(client: &mut Client) -> Vec<(usize, Vec<u8>, [Reply; 3])> {
     let mut all = Vec::new();
     for db in 0..16 {
         client.call(&["SELECT", &db.to_string()]).unwrap();
@@ -107,9 +109,12 @@ fn contents(client: &mut Client) -> Vec<(usize, Vec<u8>, Reply, Reply)> {
             let Reply::Bulk(key) = key else {
                 panic!("no key")
             };
-            let dump = client.call(&[b"DUMP".as_slice(), &key]).unwrap();
-            let deadline = client.call(&[b"PEXPIRETIME".as_slice(), &key]).unwrap();
-            all.push((db, key, dump, deadline));
+            let told = [&["TYPE"][..], &["OBJECT", "ENCODING"], &["PEXPIRETIME"]].map(|words| {
+                let mut words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
+                words.push(&key);
+                client.call(&words).unwrap()
+            });
+            all.push((db, key, told));
         }
     }
     client.call(&["SELECT", "0"]).unwrap();
@@ -399,19 +404,19 @@ fn a_damaged_file_keeps_the_server_from_starting() {
         let mut bytes = whole.clone();
         bytes[damage] ^= 0x40;
         fs::write(&path, bytes).unwrap();
-        let started = Server::start(&options(2, backend, dir.path()));
-        let until = Instant::now() + PATIENCE;
-        let why = match started {
-            Err(why) => why,
-            // It answers while it loads.
-            Ok(mut server) => {
-                while server.is_running() {
-                    assert!(Instant::now() < until, "it serves what is damaged");
-                    thread::sleep(Duration::from_millis(5));
-                }
-                server.log_tail()
-            }
-        };
+        let mut command = Command::new(programs::larder_server().unwrap());
+        command.args([
+            "--port",
+            "0",
+            "--unixsocket",
+            "socket",
+            "--cores",
+            "2",
+            "--dir",
+        ]);
+        let output = command.arg(dir.path()).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let why = String::from_utf8(output.stderr).unwrap();
         assert!(why.contains("cannot load dump.rdb"), "{why}");
     }
 }

@@ -134,7 +134,7 @@ fn save_in_background(call: &mut SessionCall<'_>) -> CommandResult {
     let claim = claim_of(call.core, Purpose::Background);
     let waiter = None;
     call.core.saves_asked.push(SaveAsked { claim, waiter });
-    call.reply(|reply| reply.text("Background saving started"));
+    call.reply(|reply| reply.status("Background saving started"));
     Ok(())
 }
 
@@ -143,7 +143,7 @@ fn give_up(call: &mut SessionCall<'_>) -> CommandResult {
     let current = current.filter(|job| job.claim.purpose == Purpose::Background);
     let job = current.ok_or(errors::NO_SAVE_UNDER_WAY)?;
     job.fail("it was cancelled".to_owned());
-    call.reply(|reply| reply.text("Background saving cancelled"));
+    call.reply(|reply| reply.status("Background saving cancelled"));
     Ok(())
 }
 

@@ -114,19 +114,30 @@ struct Large {
     writing: Writing,
 }
 
+/// When an entry is met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum When {
+    /// The walk has come to it.
+    Walked,
+    /// It was put off, before all others that still are.
+    PutOff,
+    /// It is about to change.
+    Changes,
+}
+
 fn is_large(entry: &EntryRef<'_>) -> bool {
     entry.value_bytes() > LARGE_BYTES || entry.elements() > LARGE_ELEMENTS
 }
 
 impl Sink {
-    /// Meets an entry, which is to be written now in any case if it changes.
-    fn meet(&mut self, contents: ContentsId, entry: &EntryRef<'_>, changes: bool) -> Met {
+    /// Meets an entry. A large one is put off until those before it are written; one that changes is written whole.
+    fn meet(&mut self, contents: ContentsId, entry: &EntryRef<'_>, when: When) -> Met {
         let is_begun = self
             .large
             .as_ref()
             .is_some_and(|large| large.contents == contents && *large.key == *entry.key());
         if is_begun {
-            return self.go_on(entry, changes);
+            return self.go_on(entry, when);
         }
         if !is_large(entry) {
             let mut chunk = std::mem::replace(&mut self.chunk, Chunk::new(self.packing));
@@ -139,10 +150,10 @@ impl Sink {
             }
             return Met::Whole;
         }
-        if self.large.is_some() && !changes {
+        if when == When::Walked {
             return Met::Later;
         }
-        // Another that is under way stays so while this one is written whole.
+        // Another that is under way stays so while this one, which changes, is written whole.
         let aside = self.large.take();
         let mut chunk = Chunk::new(self.packing);
         let writing = self.begin(contents, entry, &mut chunk);
@@ -152,7 +163,7 @@ impl Sink {
             chunk,
             writing,
         });
-        let met = self.go_on(entry, changes);
+        let met = self.go_on(entry, when);
         if aside.is_some() {
             self.large = aside;
         }
@@ -171,11 +182,11 @@ impl Sink {
     }
 
     /// Goes on with the large value.
-    fn go_on(&mut self, entry: &EntryRef<'_>, to_its_end: bool) -> Met {
+    fn go_on(&mut self, entry: &EntryRef<'_>, when: When) -> Met {
         let mut large = self.large.take().expect("one is under way");
-        let budget = match to_its_end {
-            true => Budget::ALL,
-            false => Budget::WRITE,
+        let budget = match when {
+            When::Changes => Budget::ALL,
+            When::Walked | When::PutOff => Budget::WRITE,
         };
         if large.writing.go_on(entry, budget, large.chunk.out()) {
             self.large = Some(large);
@@ -216,7 +227,7 @@ struct EarlySink(Rc<RefCell<Sink>>);
 
 impl Early for EarlySink {
     fn meet(&mut self, contents: ContentsId, entry: &EntryRef<'_>) {
-        self.0.borrow_mut().meet(contents, entry, true);
+        self.0.borrow_mut().meet(contents, entry, When::Changes);
     }
 
     fn meets_all(&mut self, _contents: ContentsId, entries: u64) -> bool {
@@ -295,12 +306,14 @@ impl Part {
             return;
         }
         let entries = ENTRIES.max(early * PACE);
-        let sink = Rc::clone(&self.sink);
-        let meet = &mut |contents: ContentsId, entry: &EntryRef<'_>| {
-            sink.borrow_mut().meet(contents, entry, false)
+        let sink = &*self.sink;
+        let meet = |when| {
+            move |contents: ContentsId, entry: &EntryRef<'_>| {
+                sink.borrow_mut().meet(contents, entry, when)
+            }
         };
-        shard.put_off_as_of(&self.as_of, meet);
-        if !shard.more_as_of(&self.as_of, entries as usize, meet) {
+        shard.put_off_as_of(&self.as_of, &mut meet(When::PutOff));
+        if !shard.more_as_of(&self.as_of, entries as usize, &mut meet(When::Walked)) {
             self.is_walked = true;
             sink.borrow_mut().complete();
         }
