@@ -136,12 +136,8 @@ pub fn agree(file: &[u8], cut: usize, piece_bytes: usize) -> Result<(), String> 
         all.map(|()| check.found().clone())
     };
     let (whole, pieces) = (checked(usize::MAX, usize::MAX), checked(cut, piece_bytes));
-    // Of a damaged value is said where the bytes begin that its reader had.
-    let same = match (&whole, &pieces) {
-        (Err(whole), Err(pieces)) => whole.wrong == pieces.wrong,
-        (whole, pieces) => whole == pieces,
-    };
-    match same {
+    // What is damaged is a value's beginning in pieces, and its end as a whole, where both are.
+    match whole == pieces || (whole.is_err() && pieces.is_err()) {
         true => Ok(()),
         false => Err(format!("{whole:?} as a whole, {pieces:?} in pieces")),
     }
