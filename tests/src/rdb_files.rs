@@ -51,6 +51,15 @@ pub struct FileContents {
     pub trailer: Option<Trailer>,
 }
 
+/// Files of old servers, under `tests/payloads`: those of Redis 7.0's own tests.
+pub const OLD_FILES: [&str; 5] = [
+    "encodings.rdb",
+    "hash-zipmap.rdb",
+    "hash-ziplist.rdb",
+    "list-quicklist.rdb",
+    "zset-ziplist.rdb",
+];
+
 /// A file that lies in `tests/payloads`.
 ///
 /// # Panics
@@ -59,6 +68,16 @@ pub struct FileContents {
 pub fn stored(name: &str) -> Vec<u8> {
     let path: PathBuf = payloads::golden::directory().join(name);
     std::fs::read(&path).unwrap_or_else(|why| panic!("{}: {why}", path.display()))
+}
+
+/// What stands in a file that lies there.
+///
+/// # Panics
+/// There is none of this name, or it is damaged.
+#[must_use]
+pub fn stored_contents(name: &str) -> FileContents {
+    let contents = read(&stored(name), usize::MAX, usize::MAX, Checksum::Checked);
+    contents.unwrap_or_else(|why| panic!("{name}: {why}"))
 }
 
 /// Reads a file that comes in pieces of `cut` bytes, its values in pieces of `piece_bytes` or little more.

@@ -1,35 +1,27 @@
 //! Files of other servers are read, and those servers load what Larder writes (`larder_tests::rdb_files`).
 //!
 //! Files of servers that are seldom installed lie under `tests/payloads`, `SERVER.rdb`: the values of `SERVER.txt` under their names, and
-//! what else there is. They are written by those that `LARDER_TEST_PEERS` names, where `LARDER_WRITE_PAYLOADS=1`, as payloads are
+//! what else there is; those of old servers are of Redis 7.0's own tests. They are written by those that `LARDER_TEST_PEERS` names, where `LARDER_WRITE_PAYLOADS=1`, as payloads are
 //! (`tests/tests/payloads.rs`); here: `--test rdb_files of_servers`.
 #![allow(clippy::unwrap_used)]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
 use larder_server::rdb::file::{Chunk, Facts, Header, History, Sealed, Trailer, trailer};
 use larder_server::rdb::{Checksum, Packing, Summed, Version, unseal};
 use larder_tests::client::Client;
 use larder_tests::inprocess::Cluster;
+use larder_tests::payloads::live::{name_of, peers, run};
 use larder_tests::payloads::{Plain, damage, golden, live};
 use larder_tests::random::Random;
-use larder_tests::rdb_files::{FileContents, agree, read, stored};
+use larder_tests::rdb_files::{OLD_FILES, agree, read, stored, stored_contents};
 use larder_tests::resp::Reply;
 use larder_tests::scratch::ScratchDir;
 use larder_tests::server::{Options, Server};
-use larder_tests::{Outcome, programs, tools};
+use larder_tests::{Outcome, programs};
 
 const SERVERS: [&str; 3] = ["redis-7.0.15", "redis-8.6.3", "valkey-9.1.2"];
-
-/// Files that Redis's own tests have (`tests/tests/payloads.rs`).
-const OLD: [&str; 5] = [
-    "encodings.rdb",
-    "hash-zipmap.rdb",
-    "hash-ziplist.rdb",
-    "list-quicklist.rdb",
-    "zset-ziplist.rdb",
-];
 
 const DEADLINE_MS: i64 = 9_999_999_999_999;
 
@@ -52,17 +44,11 @@ const STREAM: [&str; 6] = [
     "XREADGROUP GROUP group consumer COUNT 1 STREAMS stream >",
 ];
 
-fn whole(name: &str) -> FileContents {
-    let file = stored(name);
-    let contents = read(&file, usize::MAX, usize::MAX, Checksum::Checked);
-    contents.unwrap_or_else(|why| panic!("{name}: {why}"))
-}
-
 #[test]
 fn files_of_real_servers_are_read() {
     let mut kinds = Vec::new();
     for server in SERVERS {
-        let contents = whole(&format!("{server}.rdb"));
+        let contents = stored_contents(&format!("{server}.rdb"));
         assert_eq!(contents.trailer, Some(Trailer::Fits));
         assert_eq!(contents.libraries, [LIBRARY.as_bytes()]);
         let names = [&b"redis-ver"[..], b"valkey-ver"];
@@ -109,15 +95,35 @@ fn files_of_real_servers_are_read() {
 }
 
 #[test]
-fn old_files_are_read_though_their_values_are_of_types_that_none_writes() {
-    let mut entries = Vec::new();
-    for name in OLD {
-        entries.extend(whole(name).entries);
+fn files_of_old_servers_are_read_value_by_value() {
+    let mut kinds = Vec::new();
+    for name in OLD_FILES {
+        for entry in stored_contents(name).entries {
+            let plain = entry.plain().unwrap();
+            kinds.push(entry.value[0]);
+            let fields = |count: usize| {
+                let field = |at: usize| (format!("f{at}").into(), format!("v{at}").into(), None);
+                Plain::Hash((1..=count).map(field).collect())
+            };
+            match (name, &entry.key[..]) {
+                ("hash-zipmap.rdb" | "hash-ziplist.rdb", _) => assert_eq!(plain, fields(2)),
+                ("list-quicklist.rdb", b"list") => {
+                    assert_eq!(plain, Plain::List(vec![b"7".to_vec()]));
+                }
+                ("zset-ziplist.rdb", _) => {
+                    let member = |name: &str, score| (name.into(), score);
+                    let members = vec![member("one", 1.0), member("two", 2.0)];
+                    assert_eq!(plain, Plain::SortedSet(members));
+                }
+                ("encodings.rdb", b"list_zipped") => {
+                    let elements = ["1", "2", "3", "a", "b", "c", "100000", "6000000000"];
+                    let elements = elements.map(|text| text.as_bytes().to_vec());
+                    assert_eq!(plain, Plain::List(elements.to_vec()));
+                }
+                _ => {}
+            }
+        }
     }
-    for entry in &entries {
-        entry.plain().unwrap();
-    }
-    let mut kinds: Vec<u8> = entries.iter().map(|entry| entry.value[0]).collect();
     kinds.sort();
     kinds.dedup();
     assert_eq!(kinds, [0, 1, 2, 3, 4, 9, 10, 11, 12, 13, 14]);
@@ -126,7 +132,7 @@ fn old_files_are_read_though_their_values_are_of_types_that_none_writes() {
 #[test]
 fn files_are_read_alike_in_pieces_of_any_size() {
     let servers = SERVERS.map(|server| format!("{server}.rdb"));
-    for name in servers.iter().map(String::as_str).chain(OLD) {
+    for name in servers.iter().map(String::as_str).chain(OLD_FILES) {
         let file = stored(name);
         for (cut, piece_bytes) in [(1, 1), (7, 30), (1000, 100), (4096, 1), (33, 100_000)] {
             agree(&file, cut, piece_bytes).unwrap_or_else(|why| panic!("{name}: {why}"));
@@ -140,41 +146,11 @@ fn damaged_files_are_refused_or_read_alike_in_pieces_of_any_size() {
     let seed = seed.map_or_else(|_| std::process::id().into(), |seed| seed.parse().unwrap());
     println!("LARDER_TEST_SEED={seed}");
     let mut random = Random::new(seed);
-    for name in OLD.iter().cycle().take(400) {
+    for name in OLD_FILES.iter().cycle().take(400) {
         let mut file = stored(name);
         damage::damage(&mut file, &mut random);
         let (cut, piece_bytes) = (random.between(1, 100), random.between(1, 300));
         agree(&file, cut, piece_bytes).unwrap_or_else(|why| panic!("{name}: {why}"));
-    }
-}
-
-/// The servers that are there to be asked.
-fn peers() -> Vec<PathBuf> {
-    let named = std::env::var("LARDER_TEST_PEERS").unwrap_or_default();
-    let named = named.split(':').filter(|path| !path.is_empty());
-    let mut peers: Vec<PathBuf> = named.map(PathBuf::from).collect();
-    peers.extend(tools::find_or_skip("redis-server"));
-    peers
-}
-
-fn run(client: &mut Client, line: &str) -> Outcome<Reply> {
-    match client.run(line)? {
-        Reply::Error(text) => Err(format!("{line}: {}", String::from_utf8_lossy(&text))),
-        reply => Ok(reply),
-    }
-}
-
-/// What a server calls itself: `redis-7.0.15`.
-fn name_of(client: &mut Client) -> Outcome<String> {
-    let Reply::Bulk(info) = run(client, "INFO server")? else {
-        return Err("INFO answers something else".into());
-    };
-    let info = String::from_utf8_lossy(&info).into_owned();
-    let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name));
-    match (field("valkey_version:"), field("redis_version:")) {
-        (Some(version), _) => Ok(format!("valkey-{version}")),
-        (None, Some(version)) => Ok(format!("redis-{version}")),
-        _ => Err(info),
     }
 }
 
