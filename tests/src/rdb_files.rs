@@ -51,7 +51,7 @@ pub struct FileContents {
     pub trailer: Option<Trailer>,
 }
 
-/// Files of old servers, under `tests/payloads`: those of Redis 7.0's own tests.
+/// Files of old servers, under `tests/payloads`: those of Redis 7.0's own tests (BSD licence), types that no server has written for long.
 pub const OLD_FILES: [&str; 5] = [
     "encodings.rdb",
     "hash-zipmap.rdb",

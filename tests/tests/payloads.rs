@@ -6,14 +6,14 @@
 //! ```text
 //! LARDER_TEST_PEERS=/usr/local/bin/redis-server LARDER_WRITE_PAYLOADS=1 cargo test -p larder-tests --test payloads of_servers
 //! ```
-//! The files `*.rdb` are those of Redis 7.0's own tests (BSD licence): types that no server has written for long.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use larder_server::rdb::{Fault, Input, Packing, Version, seal_as, unseal};
+use larder_server::rdb::{Fault, Packing, Version, seal_as, unseal};
+use larder_tests::Outcome;
 use larder_tests::client::Client;
 use larder_tests::payloads::golden::{self, Golden};
 use larder_tests::payloads::live::{name_of, peers};
@@ -22,7 +22,6 @@ use larder_tests::random::Random;
 use larder_tests::rdb_files::{self, OLD_FILES};
 use larder_tests::resp::Reply;
 use larder_tests::server::{IoBackend, Options, Server};
-use larder_tests::{Outcome, tools};
 use proptest::prelude::*;
 
 /// All payloads in files.
