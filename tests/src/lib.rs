@@ -17,6 +17,7 @@
 //! * [`transfer`] has clients move money between accounts, and count it; both use [`fragile`] connections.
 //! * [`model`] is a naive keyspace, and dialogues made of arbitrary bytes to compare it with Larder.
 //! * [`payloads`] are values as `DUMP` gives them: those of other servers, read by Larder's code, and the other way round.
+//! * [`rdb_files`] reads files of RDB format, those of other servers among them, in pieces of any size.
 //! * [`placed`] finds keys by the core that owns them, [`clock`] is the time of day as servers have it.
 //! * [`stock`] runs the clients people already have.
 //! * Two tests include sources of the server and run them in models: `order_sim` (shuttle) and `order_loom` check the order
@@ -40,6 +41,7 @@ pub mod programs;
 pub mod quoting;
 pub mod random;
 pub mod ranges;
+pub mod rdb_files;
 pub mod resp;
 pub mod scratch;
 pub mod server;

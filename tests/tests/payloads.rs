@@ -6,21 +6,22 @@
 //! ```text
 //! LARDER_TEST_PEERS=/usr/local/bin/redis-server LARDER_WRITE_PAYLOADS=1 cargo test -p larder-tests --test payloads of_servers
 //! ```
-//! The files `*.rdb` are those of Redis 7.0's own tests (BSD licence): types that no server has written for long.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use larder_server::rdb::{Fault, Input, Packing, Version, seal_as, unseal};
+use larder_server::rdb::{Fault, Packing, Version, seal_as, unseal};
+use larder_tests::Outcome;
 use larder_tests::client::Client;
 use larder_tests::payloads::golden::{self, Golden};
+use larder_tests::payloads::live::{name_of, peers};
 use larder_tests::payloads::{MANNERS, Plain, as_kept, damage, live, read, read_payload, write};
 use larder_tests::random::Random;
+use larder_tests::rdb_files::{self, OLD_FILES};
 use larder_tests::resp::Reply;
 use larder_tests::server::{IoBackend, Options, Server};
-use larder_tests::{Outcome, tools};
 use proptest::prelude::*;
 
 /// All payloads in files.
@@ -49,110 +50,12 @@ fn payloads_of_real_servers_are_read() {
     assert_eq!(kinds, [0, 2, 4, 5, 11, 16, 17, 18, 20, 22, 24, 25]);
 }
 
-/// What Redis's own tests have in files: each key's type and value, as payloads.
-fn values_of_file(name: &str) -> Vec<(Vec<u8>, Version, Vec<u8>)> {
-    let bytes = std::fs::read(golden::directory().join(name)).unwrap();
-    let version = std::str::from_utf8(&bytes[5..9]).unwrap();
-    let version = Version(version.parse().unwrap());
-    let mut input = Input::new(&bytes[9..]);
-    let mut found = Vec::new();
-    loop {
-        match input.byte().unwrap() {
-            0xff => return found,
-            // A note: its name and text.
-            0xfa => drop((input.string().unwrap(), input.string().unwrap())),
-            // A database, and how much is in it.
-            0xfe => drop(input.length().unwrap()),
-            0xfb => drop((input.length().unwrap(), input.length().unwrap())),
-            kind => {
-                let key = input.string().unwrap().into_owned();
-                let value = [&[kind], input.rest()].concat();
-                let (_, left) = read(version, &value)
-                    .unwrap_or_else(|why| panic!("{name}: {}: {why}", key.escape_ascii()));
-                let len = value.len() - left;
-                found.push((key, version, value[..len].to_vec()));
-                input.take(len as u64 - 1).unwrap();
-            }
-        }
-    }
-}
-
-const FILES: &[&str] = &[
-    "encodings.rdb",
-    "hash-zipmap.rdb",
-    "hash-ziplist.rdb",
-    "list-quicklist.rdb",
-    "zset-ziplist.rdb",
-];
-
-#[test]
-fn files_of_old_servers_are_read_value_by_value() {
-    let mut kinds = Vec::new();
-    for name in FILES {
-        for (key, version, value) in values_of_file(name) {
-            let (plain, _) = read(version, &value).unwrap();
-            kinds.push(value[0]);
-            let fields = |count: usize| {
-                let field = |at: usize| (format!("f{at}").into(), format!("v{at}").into(), None);
-                Plain::Hash((1..=count).map(field).collect())
-            };
-            match (*name, &key[..]) {
-                ("hash-zipmap.rdb" | "hash-ziplist.rdb", _) => assert_eq!(plain, fields(2)),
-                ("list-quicklist.rdb", b"list") => {
-                    assert_eq!(plain, Plain::List(vec![b"7".to_vec()]));
-                }
-                ("zset-ziplist.rdb", _) => {
-                    let member = |name: &str, score| (name.into(), score);
-                    let members = vec![member("one", 1.0), member("two", 2.0)];
-                    assert_eq!(plain, Plain::SortedSet(members));
-                }
-                ("encodings.rdb", b"list_zipped") => {
-                    let elements = ["1", "2", "3", "a", "b", "c", "100000", "6000000000"];
-                    let elements = elements.map(|text| text.as_bytes().to_vec());
-                    assert_eq!(plain, Plain::List(elements.to_vec()));
-                }
-                _ => {}
-            }
-        }
-    }
-    kinds.sort();
-    kinds.dedup();
-    assert_eq!(kinds, [0, 1, 2, 3, 4, 9, 10, 11, 12, 13, 14]);
-}
-
-/// The servers that are there to be asked.
-fn peers() -> Vec<PathBuf> {
-    let named = std::env::var("LARDER_TEST_PEERS").unwrap_or_default();
-    let named = named.split(':').filter(|path| !path.is_empty());
-    let mut peers: Vec<PathBuf> = named.map(PathBuf::from).collect();
-    peers.extend(tools::find_or_skip("redis-server"));
-    peers
-}
-
 fn on_each_peer(mut check: impl FnMut(&Path, &mut Client) -> Outcome<()>) {
     for peer in peers() {
         let options = Options::redis(peer.clone()).directive("sanitize-dump-payload", "yes");
         let server = Server::start(&options).unwrap();
         let mut client = server.connect().unwrap();
         check(&peer, &mut client).unwrap_or_else(|why| panic!("{}: {why}", peer.display()));
-    }
-}
-
-/// What a server calls itself: `redis-7.0.15`.
-fn name_of(client: &mut Client) -> Outcome<String> {
-    let info = match client.run("INFO server")? {
-        Reply::Bulk(info) => String::from_utf8_lossy(&info).into_owned(),
-        other => return Err(format!("INFO: {:?}", other.lines())),
-    };
-    let field = |name: &str| {
-        let (_, rest) = info.split_once(&format!("{name}:"))?;
-        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        Some(rest[..end].to_owned())
-    };
-    match (field("valkey_version"), field("redis_version")) {
-        (Some(version), _) => Ok(format!("valkey-{version}")),
-        (None, Some(version)) => Ok(format!("redis-{version}")),
-        _ => Err(info),
     }
 }
 
@@ -290,11 +193,12 @@ fn values() -> Vec<(Version, Vec<u8>)> {
             values.push((version, input.rest().to_vec()));
         }
     }
-    for name in FILES {
+    for name in OLD_FILES {
+        let entries = rdb_files::stored_contents(name).entries;
         values.extend(
-            values_of_file(name)
+            entries
                 .into_iter()
-                .map(|(_, version, value)| (version, value)),
+                .map(|entry| (entry.version, entry.value)),
         );
     }
     values

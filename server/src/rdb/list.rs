@@ -305,8 +305,8 @@ mod tests {
                 b"\x81\xff\xff\xff\xff\xff\xff\xff\xff\x01a".to_vec(),
                 Fault::Truncated,
             ),
-            (10, b"\x00".to_vec(), Fault::Truncated),
-            (14, b"\x02\x00".to_vec(), Fault::Truncated),
+            (10, b"\x00".to_vec(), Fault::Truncated.inside()),
+            (14, b"\x02\x00".to_vec(), Fault::Truncated.inside()),
             (18, node(3, b"plain"), Fault::Truncated),
             (
                 18,

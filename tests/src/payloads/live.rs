@@ -1,10 +1,12 @@
 //! Values that a running server makes, dumps and restores.
 
+use std::path::PathBuf;
+
 use super::Plain;
 use super::golden::Golden;
-use crate::Outcome;
 use crate::client::Client;
 use crate::resp::Reply;
+use crate::{Outcome, tools};
 
 /// How a value is made: its name, and commands on key `k`. A server that lacks the last one's leaves it out.
 pub type Recipe = (&'static str, &'static [&'static str]);
@@ -187,6 +189,31 @@ pub const LARGE_RECIPES: &[Recipe] = &[
     ),
 ];
 
+/// The servers that are there to be asked: those that `LARDER_TEST_PEERS` names, and redis-server.
+#[must_use]
+pub fn peers() -> Vec<PathBuf> {
+    let named = std::env::var("LARDER_TEST_PEERS").unwrap_or_default();
+    let named = named.split(':').filter(|path| !path.is_empty());
+    let mut peers: Vec<PathBuf> = named.map(PathBuf::from).collect();
+    peers.extend(tools::find_or_skip("redis-server"));
+    peers
+}
+
+/// What a server calls itself: `redis-7.0.15`.
+///
+/// # Errors
+/// It does not say.
+pub fn name_of(client: &mut Client) -> Outcome<String> {
+    let info = bulk(run(client, "INFO server")?)?;
+    let info = String::from_utf8_lossy(&info);
+    let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name));
+    match (field("valkey_version:"), field("redis_version:")) {
+        (Some(version), _) => Ok(format!("valkey-{version}")),
+        (None, Some(version)) => Ok(format!("redis-{version}")),
+        _ => Err(info.into_owned()),
+    }
+}
+
 /// Makes a value, and dumps it; `None` if the server does not know how.
 ///
 /// # Errors
@@ -216,7 +243,11 @@ pub fn make(client: &mut Client, (name, commands): Recipe) -> Outcome<Option<Gol
     }))
 }
 
-fn run(client: &mut Client, command: &str) -> Outcome<Reply> {
+/// Sends a command that is not to be refused.
+///
+/// # Errors
+/// It is.
+pub fn run(client: &mut Client, command: &str) -> Outcome<Reply> {
     match client.run(command)? {
         Reply::Error(text) => Err(format!("{command}: {}", String::from_utf8_lossy(&text))),
         reply => Ok(reply),
