@@ -505,14 +505,15 @@ fn without_a_file_there_is_nothing_to_rewrite() {
 
 #[test]
 fn what_is_asked_for_and_not_done_is_said() {
-    let config = from_text("asks.conf", "save 60 1\nio-threads 4\n").unwrap();
+    let text = "appendfsync always\nio-threads 4\n";
+    let config = from_text("asks.conf", text).unwrap();
     let mut said = config.startup_warnings();
     said.sort();
     assert_eq!(
         said,
         [
+            "appendfsync always: has no effect: there is no append log yet",
             "io-threads 4: has no effect: every core does its own I/O, see cores",
-            "save 60 1: there are no snapshots yet: data is lost when the server ends"
         ]
     );
 }

@@ -12,6 +12,8 @@ const OWN_CODES: &[&str] = &[
     "ERR",
     "EXECABORT",
     "INVALIDOBJ",
+    "LOADING",
+    "MISCONF",
     "NOAUTH",
     "NOPROTO",
     "NOSCRIPT",

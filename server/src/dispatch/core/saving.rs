@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Core;
-use crate::command::persistence::{SaveAsked, claim_of};
+use crate::command::persistence::{SaveAsked, claim_of, look_each};
 use crate::command::{CommandSpec, Flags};
 use crate::dispatch::locks::Kind;
 use crate::dispatch::mail::requests::{RequestHead, Ticket, Work};
@@ -17,9 +17,6 @@ use crate::persist::snapshot::{Part, Progress, Purpose};
 use crate::resp::{ErrorReply, Protocol, Reply, errors};
 use crate::routing::CoreId;
 use crate::session::{SessionId, gate};
-
-/// How often a core looks whether the others are done with their parts.
-const LOOK_MS: u64 = 5;
 
 impl Core {
     /// Operations on files that are to be done.
@@ -81,7 +78,7 @@ impl Core {
             self.saving.last = None;
             self.state.pausing.all_until_ms = 0;
         }
-        self.saving.is_busy || !self.state.saves_asked.is_empty()
+        self.has_saving_to_do()
     }
 
     /// Begins the snapshots that are asked for, if none is under way. One behind which the server ends comes before those in the background.
@@ -160,7 +157,10 @@ impl Core {
             .let_go(std::mem::take(&mut self.saving.held_bytes));
         let progress = part.go_on(&mut self.state.shard, &mut self.state.files);
         self.saving.is_busy = progress == Progress::Busy;
-        if progress != Progress::Over {
+        if progress == Progress::Over {
+            // Whoever has begun it looks whether all are done.
+            self.state.tell_others(look_each, &[]);
+        } else {
             self.saving.held_bytes = part.held_bytes();
             self.budget.keep(self.saving.held_bytes);
             self.saving.part = Some(part);
@@ -314,13 +314,9 @@ impl Core {
         (is_stopped && flags.has(Flags::WRITE)).then_some(errors::MISCONF)
     }
 
-    /// When a snapshot has to be attended to, in milliseconds of the monotonic clock.
-    pub(super) fn saving_wake_ms(&self) -> Option<u64> {
-        let now_ms = self.state.clock.monotonic_ms();
-        if self.saving.is_busy || !self.state.saves_asked.is_empty() {
-            return Some(now_ms);
-        }
-        self.saving.awaits_parts().then_some(now_ms + LOOK_MS)
+    /// Whether a snapshot has to be attended to at once.
+    pub(super) fn has_saving_to_do(&self) -> bool {
+        self.saving.is_busy || !self.state.saves_asked.is_empty()
     }
 
     /// Whether changes have come that save points are to be told of.

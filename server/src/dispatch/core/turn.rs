@@ -212,7 +212,7 @@ impl Core {
             || !state.told.is_empty()
             || self.client_memory.are_short();
         let soon = stuck.then_some(state.clock.monotonic_ms() + 1);
-        let goes_on = self.run_queue.has_put_off() || self.has_steps();
+        let goes_on = self.run_queue.has_put_off() || self.has_steps() || self.has_saving_to_do();
         let at_once = goes_on.then_some(state.clock.monotonic_ms());
         let moving = self.rebalance_wake_ms();
         let forgets = state.forgets_readers;
@@ -232,7 +232,6 @@ impl Core {
             expiry,
             alarm,
             other_alarm,
-            self.saving_wake_ms(),
         ]
         .into_iter()
         .flatten()

@@ -59,10 +59,4 @@ impl Saving {
     pub(in crate::dispatch) fn is_idle(&self) -> bool {
         self.begun.is_none() && self.part.is_none() && self.last.is_none()
     }
-
-    /// Whether it waits for other cores to be done with their parts.
-    pub(in crate::dispatch) fn awaits_parts(&self) -> bool {
-        let begun = self.begun.as_ref();
-        begun.is_some_and(|begun| begun.stage == Stage::Parts)
-    }
 }
