@@ -332,6 +332,7 @@ impl Shared {
     }
 
     /// Number of cores.
+    #[inline]
     pub fn cores(&self) -> u16 {
         self.slots.cores()
     }

@@ -183,6 +183,7 @@ impl Shard {
         sampled.curve.set_now(self.now);
         sampled.curve.fit(len as f64 * filled.max(1.0), capacities);
         let below = sampled.below();
+        self.has_upkeep = true;
         self.set_sampled_below(below);
     }
 
@@ -198,6 +199,7 @@ impl Shard {
         if is_to_be_fitted {
             sampled.events = 0;
         }
+        self.has_upkeep |= sampled.curve.has_work();
         let below = sampled.below();
         self.set_sampled_below(below);
         if is_to_be_fitted {
@@ -305,13 +307,6 @@ impl Shard {
         Some(u64::from(
             (self.now.as_secs() as u32).wrapping_sub(used_secs),
         ))
-    }
-
-    /// Whether the curve has something to do by itself.
-    #[inline(always)]
-    pub(super) fn has_to_tend_curve(&self) -> bool {
-        let has = |sampled: &Box<Sampled>| sampled.walk.is_some() || sampled.curve.has_work();
-        self.sampled.as_ref().is_some_and(has)
     }
 
     /// A slice of the curve's work, or shows it some of what was there before it; whether there was any.

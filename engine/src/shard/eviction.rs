@@ -12,6 +12,7 @@ use std::cell::Cell;
 use super::Shard;
 use super::curve::{Walk, next_on};
 use super::quotas::Guard;
+use crate::agenda::NEVER;
 use crate::entry::EntryRef;
 use crate::evict::{
     Ages, Candidate, Choice, Entries, Evictor, Identity, Lfu, Policy, PolicyName, Scope, Use, below,
@@ -158,20 +159,21 @@ impl<S: Fn(u64) -> bool> View<'_, S> {
     }
 
     /// The database of which entry `number` of all that count is, as if they stood in a row.
-    fn database_of(&self, number: u64, len_of: fn(&Keyspace) -> u64) -> Option<usize> {
+    fn database_of(&self, number: u64, scope: Scope) -> Option<usize> {
         let mut before = 0;
         self.databases.iter().position(|keyspace| {
-            before += len_of(keyspace);
+            before += len_in(keyspace, scope);
             number < before
         })
     }
 }
 
 /// How many entries of a keyspace may go.
-fn len_in(scope: Scope) -> fn(&Keyspace) -> u64 {
+#[inline(always)]
+fn len_in(keyspace: &Keyspace, scope: Scope) -> u64 {
     match scope {
-        Scope::AllKeys => Keyspace::len,
-        Scope::Volatile => Keyspace::volatile_len,
+        Scope::AllKeys => keyspace.len(),
+        Scope::Volatile => keyspace.volatile_len(),
     }
 }
 
@@ -194,10 +196,12 @@ impl<S: Fn(u64) -> bool> Entries for View<'_, S> {
     }
 
     fn sample(&self, wanted: usize, scope: Scope, random: u64, mut show: impl FnMut(&Candidate)) {
-        let len_of = len_in(scope);
-        let len: u64 = self.databases.iter().map(len_of).sum();
-        let number = below(random, len);
-        let Some(chosen) = self.database_of(number, len_of) else {
+        let lens = self
+            .databases
+            .iter()
+            .map(|keyspace| len_in(keyspace, scope));
+        let number = below(random, lens.sum());
+        let Some(chosen) = self.database_of(number, scope) else {
             return;
         };
         let mut is_any = false;
@@ -258,6 +262,7 @@ impl Shard {
             evictor.set_lfu(options.lfu);
             evictor.set_capacity(options.capacity_bytes);
         }
+        self.has_upkeep = true;
         self.set_clock();
     }
 
@@ -289,6 +294,7 @@ impl Shard {
                 let bytes = (bytes + NEW_ENTRY_BYTES) as u64;
                 self.came_total.0 += 1;
                 self.came_total.1 += bytes;
+                self.has_upkeep |= eviction.is_to_be_tended();
                 eviction.inserted(hash, bytes)
             }
         }
@@ -387,7 +393,9 @@ impl Shard {
             return Evicted::Nothing;
         };
         let databases = &self.databases[..used];
-        let may_go = databases.iter().map(len_in(eviction.scope)).sum();
+        let scope = eviction.scope;
+        let may_go = databases.iter().map(|keyspace| len_in(keyspace, scope));
+        let may_go = may_go.sum();
         let quotas = self.quotas.as_deref();
         eviction.approach(databases, &self.memory);
         let mut view = View {
@@ -395,12 +403,11 @@ impl Shard {
             memory: &mut self.memory,
             hasher: &self.hasher,
             bytes,
-            scope: eviction.scope,
+            scope,
             stays: &stays,
             found: Cell::new(None),
             guard: quotas.and_then(|quotas| quotas.guard(may_go)),
         };
-        let scope = eviction.scope;
         let choice = eviction.evictor_mut().victim(&mut view, scope);
         self.uses.foreseen = eviction.evictor.foreseen();
         let identity = match choice {
@@ -446,6 +453,7 @@ impl Shard {
     }
 
     /// Of which entries some may go, if any may.
+    #[inline(always)]
     pub(super) fn eviction_scope(&self) -> Option<Scope> {
         self.eviction.as_ref().map(|eviction| eviction.scope)
     }
@@ -487,6 +495,7 @@ impl Shard {
     }
 
     /// Bytes of entries that may go, about; none if there are no such entries.
+    #[inline]
     pub fn evictable_bytes(&self) -> u64 {
         match self.has_evictable() {
             true => self.entry_bytes(),
@@ -495,12 +504,15 @@ impl Shard {
     }
 
     /// Whether there is anything that may go.
+    #[inline]
     pub fn has_evictable(&self) -> bool {
-        let is_some = |eviction: &Box<Eviction>| {
-            let len_of = len_in(eviction.scope);
-            self.databases.iter().any(|keyspace| len_of(keyspace) > 0)
+        let Some(scope) = self.eviction_scope() else {
+            return false;
         };
-        self.eviction.as_ref().is_some_and(is_some)
+        // Without a deadline anywhere there is no need to look: each turn asks.
+        let may_have = scope == Scope::AllKeys || self.hand.due_at() < NEVER;
+        let has = |keyspace| len_in(keyspace, scope) > 0;
+        may_have && self.databases.iter().any(has)
     }
 
     /// The policy reckons with so many bytes of entries that the shard may hold.
@@ -534,13 +546,6 @@ impl Shard {
     /// How long they had not been used: those of which that is known.
     pub fn ages_at_eviction(&self) -> &Ages {
         &self.ages
-    }
-
-    /// Whether the policy has something to do by itself.
-    #[inline(always)]
-    pub(super) fn has_to_tend_eviction(&self) -> bool {
-        let has = |eviction: &Box<Eviction>| eviction.walk.is_some() || eviction.is_to_be_tended();
-        self.eviction.as_ref().is_some_and(has)
     }
 
     /// Has the policy look after what it holds, or shows it some of what was there before it; whether there was a reason.
