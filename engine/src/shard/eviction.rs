@@ -28,12 +28,17 @@ use crate::{AccessClock, DbIndex, Key, KeyHasher};
 /// How many victims before its own what a victim is looked for in is brought near, step by step.
 const STEPS_AHEAD: [(usize, Step); 3] = [(8, Step::Word), (5, Step::Node), (2, Step::Items)];
 
+/// A policy is told what entries may take when that differs by more than one part in so many.
+const CAPACITY_STEPS: u64 = 64;
+
 /// What evicts, and of which entries.
 pub(super) struct Eviction {
     evictor: Evictor,
     /// What it holds, once that has been asked for, until it may have changed.
     held_bytes: Cell<Option<u64>>,
     scope: Scope,
+    /// Bytes of entries that it reckons with.
+    capacity: u64,
     /// Where the walk is that shows the policy what was there before it.
     walk: Walk,
     /// Entries that have come since the policy last looked after what it holds.
@@ -250,6 +255,7 @@ impl Shard {
                     evictor: Evictor::of_shard(options.policy, self.hasher.hash(b"eviction")),
                     held_bytes: Cell::new(None),
                     scope: options.scope,
+                    capacity: 0,
                     walk: Some((DbIndex(0), Cursor(0))),
                     untended: 0,
                 })
@@ -257,6 +263,7 @@ impl Shard {
         }
         self.follow_scope();
         if let (Some(options), Some(eviction)) = (options, &mut self.eviction) {
+            eviction.capacity = options.capacity_bytes;
             let evictor = eviction.evictor_mut();
             evictor.set_samples(options.samples);
             evictor.set_lfu(options.lfu);
@@ -512,13 +519,20 @@ impl Shard {
         // Without a deadline anywhere there is no need to look: each turn asks.
         let may_have = scope == Scope::AllKeys || self.hand.due_at() < NEVER;
         let has = |keyspace| len_in(keyspace, scope) > 0;
-        may_have && self.databases.iter().any(has)
+        // Mostly the first has some.
+        may_have && (has(&self.databases[0]) || self.databases[1..].iter().any(has))
     }
 
-    /// The policy reckons with so many bytes of entries that the shard may hold.
-    pub fn set_eviction_capacity(&mut self, bytes: u64) {
-        if let Some(eviction) = &mut self.eviction {
-            eviction.evictor_mut().set_capacity(bytes);
+    /// Entries may take so many bytes: the policy reckons with what they count of that.
+    pub fn set_eviction_room(&mut self, bytes: u64) {
+        let capacity = (bytes as f64 * self.counted_share()) as u64;
+        let Some(eviction) = &mut self.eviction else {
+            return;
+        };
+        let is_another = capacity.abs_diff(eviction.capacity) > eviction.capacity / CAPACITY_STEPS;
+        if is_another {
+            eviction.capacity = capacity;
+            eviction.evictor_mut().set_capacity(capacity);
         }
     }
 

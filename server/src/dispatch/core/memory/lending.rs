@@ -96,7 +96,7 @@ impl Core {
         }
         let bytes = bytes_of(budget, self.state.config.maxmemory_bytes);
         if self.budget.follow(budget) {
-            self.state.shard.set_eviction_capacity(bytes);
+            self.follow_room();
         }
         bytes
     }
@@ -143,7 +143,7 @@ impl Core {
 }
 
 /// Bytes of a budget.
-fn bytes_of(budget: u64, maxmemory_bytes: u64) -> u64 {
+pub(in crate::dispatch::core) fn bytes_of(budget: u64, maxmemory_bytes: u64) -> u64 {
     let bytes = u128::from(maxmemory_bytes) * u128::from(budget) / u128::from(WHOLE);
     u64::try_from(bytes).unwrap_or(u64::MAX)
 }
