@@ -1,7 +1,8 @@
 //! What the miss-ratio curve takes of a server, in instructions: a core is fed GET and SET, ten to one, as a client would send them.
 //!
-//! `curve_share yes|no [KEYS [PIPELINE [COMMANDS_A_SECOND]]]`, with the curve or without. Time passes as if it were so many commands a
-//! second, since the curve is paid for by time; a first part, in which the sample finds its size, is not to be counted:
+//! `curve_share yes|no [KEYS [PIPELINE [COMMANDS_A_SECOND [SECONDS]]]]`, with the curve or without. Time passes as if it were so many commands
+//! a second, since the curve is paid for by time. So many seconds in which the sample finds its size are not to be counted: it is made smaller
+//! within one, and larger once a minute, so what is sampled in the long run takes some minutes to see, without callgrind.
 //!
 //! ```text
 //! cargo build --release -p larder-perf --example curve_share
@@ -14,7 +15,6 @@ use larder_perf::server::Server;
 
 const LIMIT_BYTES: u64 = 1 << 30;
 const COUNTED: usize = 1 << 20;
-const SECONDS_BEFORE: usize = 4;
 
 fn main() {
     let mut args = std::env::args().skip(1);
@@ -23,6 +23,7 @@ fn main() {
     let keys = numbers.next().unwrap_or(200_000);
     let pipeline = numbers.next().unwrap_or(16);
     let a_second = numbers.next().unwrap_or(1_000_000);
+    let seconds = numbers.next().unwrap_or(4);
     let mut server = Server::new(1).evicting(
         LIMIT_BYTES,
         "allkeys-adaptive",
@@ -40,7 +41,7 @@ fn main() {
     });
     let input = pipelines(commands, pipeline);
     let turns_a_ms = (a_second / 1000 / pipeline).max(1);
-    let before = SECONDS_BEFORE * a_second / pipeline;
+    let before = seconds * a_second / pipeline;
     for (nth, piece) in input.iter().cycle().take(before).enumerate() {
         turn(&mut server, piece, nth % turns_a_ms == 0);
     }

@@ -536,6 +536,12 @@ impl Shard {
         }
     }
 
+    /// Bytes of entries that the policy reckons with.
+    #[cfg(test)]
+    pub(super) fn eviction_capacity(&self) -> u64 {
+        self.eviction.as_ref().map_or(0, |it| it.capacity)
+    }
+
     /// How many entries came while there was a policy, and how many bytes they had.
     #[inline]
     pub fn came_total(&self) -> (u64, u64) {
