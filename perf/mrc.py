@@ -2,7 +2,8 @@
 """Whether the miss-ratio curve tells the truth: hit ratios that `LARDER MRC` predicts, against those of servers with so much memory.
 
 A trace, a key a line, is replayed by `larder-bench` (GET, and SET on a miss) against a server with `--maxmemory` and each policy, which
-is then asked for its curve; and against servers with a quarter, half, twice and four times as much. Prints, for each policy and memory,
+is then asked for its curve; and against servers with a quarter, half, twice and four times as much. The same load for all, so many commands a second: `lru` and `lfu` tell times in seconds
+and minutes, and among what was used in the same second any goes, so how often they hit depends on how fast requests come. Prints, for each policy and memory,
 what was measured and by how many points each prediction is off, and how many are off by more than two. One client, one command at a
 time: the order of requests is the trace's. Which keys are sampled is drawn anew by each server, and what a policy draws, so figures differ
 from run to run: with `--runs`, each is the mean of so many, and what a prediction is off by is told of each run's against that mean.
@@ -55,7 +56,8 @@ def replay(arguments, policy, maxmemory_bytes):
     try:
         subprocess.run(
             [arguments.bench, "run", "--server", f"127.0.0.1:{server.port}", "--replay", arguments.trace]
-            + ["--value-bytes", str(arguments.value_bytes), "--clients", "1", "--threads", "1", "--pipeline", "1"],
+            + ["--value-bytes", str(arguments.value_bytes), "--clients", "1", "--threads", "1", "--pipeline", "1"]
+            + (["--rate", str(arguments.rate)] if arguments.rate else []),
             check=True,
             stdout=subprocess.DEVNULL,
         )
@@ -75,6 +77,7 @@ def main():
     parser.add_argument("--trace", required=True, help="a key a line")
     parser.add_argument("--value-bytes", type=int, default=8000)
     parser.add_argument("--maxmemory", type=float, required=True, help="the present memory, in MiB")
+    parser.add_argument("--rate", type=float, default=4000, help="commands a second; 0: as many as the server answers")
     parser.add_argument("--policies", default="adaptive,lru,s3fifo")
     parser.add_argument("--entries", type=int, default=2048, help="of each of the curve's caches")
     parser.add_argument("--runs", type=int, default=1, help="of each server")

@@ -67,14 +67,12 @@ impl Server {
         self
     }
 
-    /// The same with a limit of so many bytes, under which a policy evicts.
-    pub fn evicting(self, maxmemory_bytes: u64, policy: &str) -> Self {
-        let args = [
-            "--maxmemory".to_owned(),
-            maxmemory_bytes.to_string(),
-            "--maxmemory-policy".to_owned(),
-            policy.to_owned(),
-        ];
+    /// The same with a limit of so many bytes, under which a policy evicts, and with these directives.
+    pub fn evicting(self, maxmemory_bytes: u64, policy: &str, directives: &[&str]) -> Self {
+        let bytes = maxmemory_bytes.to_string();
+        let limit = ["--maxmemory", &bytes, "--maxmemory-policy", policy];
+        let words = limit.iter().chain(directives);
+        let args: Vec<String> = words.map(|&word| word.to_owned()).collect();
         let config = Config::load(None, &args).expect("these are directives");
         self.shared
             .update_config(|_| Ok::<_, ()>(config.clone()))
@@ -88,6 +86,12 @@ impl Server {
         let commands = (0..keys).map(|number| set(number, &VALUE));
         server.run(&pipelines(commands, FILL_PIPELINE));
         server
+    }
+
+    /// Requests of keys that the miss-ratio curve of the first core has sampled, if it has one.
+    pub fn sampled(&mut self) -> u64 {
+        let curve = self.cores[0].state().shard.curve();
+        curve.map_or(0, |curve| curve.stats().sampled)
     }
 
     /// Lets time pass.

@@ -345,6 +345,7 @@ impl Shared {
     }
 
     /// Number of cores.
+    #[inline]
     pub fn cores(&self) -> u16 {
         self.slots.cores()
     }

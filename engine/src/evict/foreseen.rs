@@ -2,14 +2,15 @@
 //!
 //! ```text
 //!  history ─▶ settled? ─ yes ─▶ the same               bits under a mask: used in this second, or as often as counts
+//!         └─▶ spared?  ─ yes ─▶ the same               a range: too soon to count, or left to chance, by which it rarely does
 //!         └─▶ counted? ─ yes ─▶ (history & keep) + add  a range: one more use, of this level; the time
-//!         └─▶ spared?  ─ yes ─▶ the same               a range: too soon to count
-//!         └─▶ tossed?  ─ yes ─▶ the same or one more   a coin says which: lfu
 //!         └─▶ the policy is asked
 //! ```
+//! Where chance decides (`lfu`), dice are not thrown for each use: it is drawn once how many uses count for nothing before the next that may
+//! ([`Trials`]), so that these cost a decrement.
 
-use super::lfu::Tossed;
-use super::rng::Coin;
+use super::Lfu;
+use super::rng::Trials;
 use crate::AccessClock;
 
 /// All histories.
@@ -36,11 +37,12 @@ impl Range {
 pub struct Foreseen {
     mask: u32,
     bits: u32,
+    spared: Range,
     counted: Range,
     keep: u32,
     add: u32,
-    spared: Range,
-    tossed: Option<Tossed>,
+    /// How those of `spared` are counted that a trial has chosen.
+    by_chance: Option<Lfu>,
 }
 
 impl Foreseen {
@@ -49,11 +51,11 @@ impl Foreseen {
         Self {
             mask,
             bits,
+            spared: Range::NONE,
             counted: Range::NONE,
             keep: 0,
             add: 0,
-            spared: Range::NONE,
-            tossed: None,
+            by_chance: None,
         }
     }
 
@@ -71,7 +73,7 @@ impl Foreseen {
         self.counting(ALL, (u32::MAX, add))
     }
 
-    /// Of others those in `range` keep these bits, and become more by so much.
+    /// Of others that are not spared those in `range` keep these bits, and become more by so much.
     pub(crate) fn counting(self, range: std::ops::Range<u32>, (keep, add): (u32, u32)) -> Self {
         Self {
             counted: Range {
@@ -92,32 +94,45 @@ impl Foreseen {
         }
     }
 
-    /// Of others a coin decides.
-    pub(crate) fn tossing(self, tossed: Tossed) -> Self {
+    /// Of others those in `range` stay as they are, but for one in [so many](Lfu::one_in), which may count.
+    pub(crate) fn chancing(self, range: std::ops::Range<u32>, counting: Lfu) -> Self {
         Self {
-            tossed: Some(tossed),
-            ..self
+            by_chance: Some(counting),
+            ..self.sparing(range.start, range.end - range.start)
         }
     }
 
-    /// What a use makes of a history of which nothing more certain is foreseen, if a coin decides.
-    #[inline(always)]
-    pub(crate) fn toss(&self, history: AccessClock, coin: &mut Coin) -> Option<AccessClock> {
-        self.tossed.as_ref()?.after(history, coin)
+    /// How uses are counted that are left to chance, if any are.
+    pub(crate) fn by_chance(&self) -> Option<Lfu> {
+        self.by_chance
     }
 
     /// What a use makes of a history; `None`: the policy is to be asked.
     #[inline(always)]
-    pub(crate) fn after(&self, history: AccessClock) -> Option<AccessClock> {
+    pub(crate) fn after(&self, history: AccessClock, trials: &mut Trials) -> Option<AccessClock> {
         let AccessClock(bits) = history;
         if bits & self.mask == self.bits {
             Some(history)
+        } else if self.spared.has(bits) {
+            match trials.next_fails() {
+                true => Some(history),
+                false => Some(self.after_chance(history, trials)),
+            }
         } else if self.counted.has(bits) {
             Some(AccessClock((bits & self.keep) + self.add))
-        } else if self.spared.has(bits) {
-            Some(history)
         } else {
             None
+        }
+    }
+
+    /// What a use makes of a history that a trial has chosen.
+    #[cold]
+    #[inline(never)]
+    fn after_chance(&self, history: AccessClock, trials: &mut Trials) -> AccessClock {
+        let random = trials.begin_next();
+        match self.by_chance {
+            Some(counting) => counting.used_by_chance(history, random),
+            None => history,
         }
     }
 }

@@ -5,6 +5,9 @@
 //! ```
 //! The count is Redis's: each use raises it with a probability that falls with the count, and it falls by one for every
 //! `lfu-decay-time` minutes without a use. Each use pays for the decay since the last.
+//!
+//! Beyond a new entry's count no use is likelier to raise it than the first, one in `lfu-log-factor` + 1. So it is drawn ahead which
+//! uses would raise that one, and only these are weighed by the count that they find: of two independent chances both have to hold.
 
 use super::rng::{Coin, below};
 use super::sampled::{Draw, SAMPLES};
@@ -70,12 +73,41 @@ impl Lfu {
     /// The history of an entry that is used in this minute; the leading bits of `random` are uniform.
     #[inline(always)]
     fn used(self, history: AccessClock, minute: u32, random: u64) -> AccessClock {
-        let count = self.count_in(minute, history);
-        // One use in so many counts.
-        let above_new = u64::from(count).saturating_sub(NEW_COUNT.into());
-        let uses = above_new * u64::from(self.log_factor) + 1;
-        let counts = below(random, uses) == 0 && u32::from(count) < COUNT_MAX;
-        AccessClock(minute << COUNT_BITS | u32::from(count) + u32::from(counts))
+        let count = u32::from(self.count_in(minute, history));
+        let raises = below(random, self.uses_at(count)) == 0 && count < COUNT_MAX;
+        AccessClock(minute << COUNT_BITS | count + u32::from(raises))
+    }
+
+    /// At this count one use in so many raises it.
+    #[inline(always)]
+    fn uses_at(self, count: u32) -> u64 {
+        let above_new = u64::from(count.saturating_sub(NEW_COUNT));
+        above_new * u64::from(self.log_factor) + 1
+    }
+
+    /// One use in so many may raise a count beyond [`NEW_COUNT`]: as at the lowest of these.
+    pub(crate) fn one_in(self) -> u64 {
+        self.uses_at(NEW_COUNT + 1)
+    }
+
+    /// The history of an entry with such a count that is used in its minute, by one use [in so many](Self::one_in).
+    pub(crate) fn used_by_chance(self, history: AccessClock, random: u64) -> AccessClock {
+        let count = history.0 & COUNT_MAX;
+        let raises = below(random, self.uses_at(count)) < self.one_in() && count < COUNT_MAX;
+        AccessClock(history.0 + u32::from(raises))
+    }
+
+    /// What uses in this minute make of the histories of this minute.
+    fn foreseen(self, minute: u32) -> Foreseen {
+        let first = minute << COUNT_BITS;
+        let full = first | COUNT_MAX;
+        let by_chance = match self.one_in() {
+            1 => full,
+            _ => first + NEW_COUNT + 1,
+        };
+        Foreseen::settled(u32::MAX, full)
+            .counting(first..by_chance, (u32::MAX, 1))
+            .chancing(by_chance..full, self)
     }
 
     /// Whole minutes since an entry was used last.
@@ -86,22 +118,6 @@ impl Lfu {
 
 fn minute(now: UnixMillis) -> u32 {
     (now.as_secs() / 60) as u32 & MINUTE_MASK
-}
-
-/// What a coin makes of the history of an entry that is used in this minute.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Tossed {
-    counting: Lfu,
-    minute: u32,
-}
-
-impl Tossed {
-    /// The history of an entry that is used; none of one for which minutes are to be paid first.
-    #[inline(always)]
-    pub(crate) fn after(&self, history: AccessClock, coin: &mut Coin) -> Option<AccessClock> {
-        let is_of_minute = history.0 >> COUNT_BITS == self.minute;
-        is_of_minute.then(|| self.counting.used(history, self.minute, coin.toss()))
-    }
 }
 
 /// Entries by how often they are used.
@@ -147,11 +163,7 @@ impl Policy for LfuPolicy {
     }
 
     fn foreseen(&self) -> Foreseen {
-        let AccessClock(full) = Lfu::history(self.now, u8::MAX);
-        Foreseen::settled(u32::MAX, full).tossing(Tossed {
-            counting: self.counting,
-            minute: minute(self.now),
-        })
+        self.counting.foreseen(minute(self.now))
     }
 
     #[inline]
@@ -182,6 +194,7 @@ impl Policy for LfuPolicy {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evict::rng::Trials;
 
     const LFU: Lfu = Lfu {
         log_factor: 10,
@@ -238,32 +251,81 @@ mod tests {
         assert_eq!(counts_all.used(used, minute(now), 3), used);
     }
 
+    /// The counts that as many new entries have come to after so many uses each, one after the other.
+    fn counts_after(
+        uses: usize,
+        lfu: Lfu,
+        mut used: impl FnMut(AccessClock) -> AccessClock,
+    ) -> Vec<f64> {
+        const ENTRIES: usize = 4000;
+        let now = at_minute(1);
+        let mut histories = vec![Lfu::new_entry(now); ENTRIES];
+        for _ in 0..uses {
+            for history in &mut histories {
+                *history = used(*history);
+            }
+        }
+        let mut parts = vec![0.0; 256];
+        for history in histories {
+            parts[usize::from(lfu.count(history, now))] += 1.0 / ENTRIES as f64;
+        }
+        parts
+    }
+
     #[test]
-    fn a_coin_that_is_tossed_elsewhere_counts_as_the_policy_does() {
-        let (mut policy, mut coin) = (LfuPolicy::new(7), Coin::new(7));
-        policy.set_now(at_minute(9));
-        let foreseen = policy.foreseen();
-        let full = Lfu::history(at_minute(9), u8::MAX);
-        assert_eq!(foreseen.after(full), Some(full));
-        for count in (0..=254).cycle().take(10_000) {
-            let history = Lfu::history(at_minute(9), count);
-            assert_eq!(foreseen.after(history), None);
-            let tossed = foreseen.toss(history, &mut coin);
-            assert_eq!(tossed, Some(policy.used(history, Use::Read)));
-            let earlier = Lfu::history(at_minute(8), count);
-            assert_eq!(foreseen.toss(earlier, &mut coin), None);
+    fn counts_are_distributed_alike_whether_dice_are_thrown_or_chance_is_drawn_ahead() {
+        for (log_factor, uses) in [(0, 30), (1, 50), (1, 400), (10, 20), (10, 100), (100, 300)] {
+            let lfu = Lfu { log_factor, ..LFU };
+            let minute = minute(at_minute(1));
+            let (mut coin, mut trials) = (Coin::new(3), Trials::none(4));
+            trials.set_one_in(Some(lfu.one_in()));
+            let foreseen = lfu.foreseen(minute);
+            let thrown = counts_after(uses, lfu, |history| lfu.used(history, minute, coin.toss()));
+            let drawn = counts_after(uses, lfu, |history| {
+                let after = foreseen.after(history, &mut trials);
+                after.expect("all of this minute is foreseen")
+            });
+            // Kolmogorov and Smirnov's distance: beyond 1.95 * sqrt(2 / 4000) once in a thousand runs.
+            let (mut apart, mut furthest) = (0.0, 0.0f64);
+            for (thrown, drawn) in thrown.iter().zip(&drawn) {
+                apart += thrown - drawn;
+                furthest = furthest.max(apart.abs());
+            }
+            assert!(furthest < 0.0436, "{log_factor} {uses} {furthest}");
+        }
+    }
+
+    #[test]
+    fn uses_of_an_earlier_minute_are_not_foreseen() {
+        let foreseen = LFU.foreseen(minute(at_minute(9)));
+        for count in 0..=255 {
+            for minute in [8, 10] {
+                let history = Lfu::history(at_minute(minute), count);
+                assert_eq!(foreseen.after(history, &mut Trials::none(1)), None);
+            }
         }
     }
 
     /// The figures of `redis.conf`: what a counter is after so many hits.
     #[test]
     fn a_million_uses_fill_the_count_at_a_factor_of_ten() {
+        let minute = minute(at_minute(1));
+        let (mut coin, mut trials) = (Coin::new(1), Trials::none(1));
+        trials.set_one_in(Some(LFU.one_in()));
+        let foreseen = LFU.foreseen(minute);
+        counts_of_redis_conf(|history| LFU.used(history, minute, coin.toss()));
+        counts_of_redis_conf(|history| {
+            let after = foreseen.after(history, &mut trials);
+            after.expect("all of this minute is foreseen")
+        });
+    }
+
+    fn counts_of_redis_conf(mut used: impl FnMut(AccessClock) -> AccessClock) {
         let now = at_minute(1);
-        let mut coin = Coin::new(1);
         let mut history = Lfu::new_entry(now);
         let mut counts = Vec::new();
         for uses in 1..=1_000_000u32 {
-            history = LFU.used(history, minute(now), coin.toss());
+            history = used(history);
             if [100, 1000, 100_000, 1_000_000].contains(&uses) {
                 counts.push(LFU.count(history, now));
             }

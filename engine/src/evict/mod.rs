@@ -56,7 +56,7 @@ pub use evictor::{Evictor, PolicyName};
 pub use foreseen::Foreseen;
 pub use lfu::Lfu;
 pub(crate) use mini::Value;
-pub(crate) use rng::{Coin, Rng, below};
+pub(crate) use rng::{Rng, Trials, below};
 
 pub use crate::spiral::drawn::{Coming, Identity};
 use crate::{AccessClock, UnixMillis};

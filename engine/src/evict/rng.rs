@@ -39,6 +39,51 @@ impl Coin {
     }
 }
 
+/// Independent trials of which one in so many succeeds. How many fail before the next that does is drawn at once (a geometric number, by the
+/// inverse of its distribution), so that a trial is a decrement.
+#[derive(Clone, Debug)]
+pub(crate) struct Trials {
+    /// Trials that fail before the next that succeeds.
+    left: u64,
+    /// 1 / ln(1 - chance).
+    scale: f64,
+    coin: Coin,
+}
+
+impl Trials {
+    /// None succeeds, but after 2^64 of them.
+    pub(crate) fn none(seed: u64) -> Self {
+        Self {
+            left: u64::MAX,
+            scale: f64::NEG_INFINITY,
+            coin: Coin::new(seed),
+        }
+    }
+
+    /// Of those to come one in so many succeeds, two at least; `None`: none does.
+    pub(crate) fn set_one_in(&mut self, many: Option<u64>) {
+        let chance = many.map_or(0.0, |many| 1.0 / many as f64);
+        self.scale = 1.0 / (-chance).ln_1p();
+        self.begin_next();
+    }
+
+    /// A trial: whether it fails. Behind one that succeeds [`Self::begin_next`] is due.
+    #[inline(always)]
+    pub(crate) fn next_fails(&mut self) -> bool {
+        let (left, succeeds) = self.left.overflowing_sub(1);
+        self.left = left;
+        !succeeds
+    }
+
+    /// Draws when the next trial succeeds. Another number, whose leading bits are random.
+    pub(crate) fn begin_next(&mut self) -> u64 {
+        let uniform = ((self.coin.toss() >> 11) + 1) as f64 / (1u64 << 53) as f64;
+        // Beyond what a word holds it is the most that it holds; without a chance at all it is that, or for 1 nothing.
+        self.left = (uniform.ln() * self.scale) as u64;
+        self.coin.toss()
+    }
+}
+
 /// The number below `bound` that 64 random bits choose (Lemire's reduction, without its rejection).
 #[inline(always)]
 pub(crate) fn below(random: u64, bound: u64) -> u64 {

@@ -373,7 +373,8 @@ fn what_becomes_of_histories_is_as_foreseen() {
         let mut foreseen = 0;
         let mut check = |policy: &mut Evictor, history: AccessClock, how: Use| {
             let is_known = how == Use::Read || !policy.foresees_reads_alone();
-            if let Some(after) = policy.foreseen().after(history).filter(|_| is_known) {
+            let after = policy.foreseen().after(history, &mut Trials::none(1));
+            if let Some(after) = after.filter(|_| is_known) {
                 foreseen += u64::from(how == Use::Read);
                 assert_eq!(
                     policy.used(history, how),
@@ -407,8 +408,8 @@ fn what_becomes_of_histories_is_as_foreseen() {
                 }
             }
         }
-        let least = if name == PolicyName::Lfu { 0 } else { 20_000 };
-        assert!(foreseen >= least, "{} {foreseen}", name.as_str());
+        // Of lfu some are of other minutes, to be paid for first.
+        assert!(foreseen >= 20_000, "{} {foreseen}", name.as_str());
     }
 }
 
@@ -430,7 +431,7 @@ fn what_is_used_often_stays_as_it_is() {
         for _ in 0..300 {
             entry.history = policy.used(entry.history, Use::Read);
         }
-        let after = policy.foreseen().after(entry.history);
+        let after = policy.foreseen().after(entry.history, &mut Trials::none(1));
         assert_eq!(after, Some(entry.history), "{}", name.as_str());
     }
 }

@@ -163,26 +163,30 @@ impl Shard {
         Some(&mut sampled.curve)
     }
 
+    /// What entries count, keys and values and a little for each, of the bytes that they take.
+    pub(super) fn counted_share(&self) -> f64 {
+        let len = self.entries_total();
+        let counted = self.memory.payload_bytes() + len * NEW_ENTRY_BYTES as u64;
+        match len {
+            0 => 1.0,
+            _ => counted as f64 / self.entry_bytes().max(1) as f64,
+        }
+    }
+
     /// Fits the sample to the entries there are, and to those there is room for.
     fn fit_sample(&mut self) {
-        let memory = self.memory();
-        let len: u64 = self.databases.iter().map(Keyspace::len).sum();
+        let (len, weight) = (self.entries_total(), self.counted_share());
+        let entry_bytes = self.entry_bytes().max(1) as f64;
         let Some(sampled) = &mut self.sampled else {
             return;
         };
-        let entry_bytes = memory.entry_bytes.max(1) as f64;
-        let counted = memory.payload_bytes + len * NEW_ENTRY_BYTES as u64;
         let filled = sampled.room[PERCENTS.len() / 2] as f64 / entry_bytes;
-        sampled.weight = if len > 0 {
-            counted as f64 / entry_bytes
-        } else {
-            1.0
-        };
-        let weight = sampled.weight;
+        sampled.weight = weight;
         let capacities = sampled.room.map(|bytes| (bytes as f64 * weight) as u64);
         sampled.curve.set_now(self.now);
         sampled.curve.fit(len as f64 * filled.max(1.0), capacities);
         let below = sampled.below();
+        self.has_upkeep = true;
         self.set_sampled_below(below);
     }
 
@@ -198,6 +202,7 @@ impl Shard {
         if is_to_be_fitted {
             sampled.events = 0;
         }
+        self.has_upkeep |= sampled.curve.has_work();
         let below = sampled.below();
         self.set_sampled_below(below);
         if is_to_be_fitted {
@@ -305,13 +310,6 @@ impl Shard {
         Some(u64::from(
             (self.now.as_secs() as u32).wrapping_sub(used_secs),
         ))
-    }
-
-    /// Whether the curve has something to do by itself.
-    #[inline(always)]
-    pub(super) fn has_to_tend_curve(&self) -> bool {
-        let has = |sampled: &Box<Sampled>| sampled.walk.is_some() || sampled.curve.has_work();
-        self.sampled.as_ref().is_some_and(has)
     }
 
     /// A slice of the curve's work, or shows it some of what was there before it; whether there was any.

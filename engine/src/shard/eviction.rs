@@ -12,6 +12,7 @@ use std::cell::Cell;
 use super::Shard;
 use super::curve::{Walk, next_on};
 use super::quotas::Guard;
+use crate::agenda::NEVER;
 use crate::entry::EntryRef;
 use crate::evict::{
     Ages, Candidate, Choice, Entries, Evictor, Identity, Lfu, Policy, PolicyName, Scope, Use, below,
@@ -27,12 +28,17 @@ use crate::{AccessClock, DbIndex, Key, KeyHasher};
 /// How many victims before its own what a victim is looked for in is brought near, step by step.
 const STEPS_AHEAD: [(usize, Step); 3] = [(8, Step::Word), (5, Step::Node), (2, Step::Items)];
 
+/// A policy is told what entries may take when that differs by more than one part in so many.
+const CAPACITY_STEPS: u64 = 64;
+
 /// What evicts, and of which entries.
 pub(super) struct Eviction {
     evictor: Evictor,
     /// What it holds, once that has been asked for, until it may have changed.
     held_bytes: Cell<Option<u64>>,
     scope: Scope,
+    /// Bytes of entries that it reckons with.
+    capacity: u64,
     /// Where the walk is that shows the policy what was there before it.
     walk: Walk,
     /// Entries that have come since the policy last looked after what it holds.
@@ -158,20 +164,21 @@ impl<S: Fn(u64) -> bool> View<'_, S> {
     }
 
     /// The database of which entry `number` of all that count is, as if they stood in a row.
-    fn database_of(&self, number: u64, len_of: fn(&Keyspace) -> u64) -> Option<usize> {
+    fn database_of(&self, number: u64, scope: Scope) -> Option<usize> {
         let mut before = 0;
         self.databases.iter().position(|keyspace| {
-            before += len_of(keyspace);
+            before += len_in(keyspace, scope);
             number < before
         })
     }
 }
 
 /// How many entries of a keyspace may go.
-fn len_in(scope: Scope) -> fn(&Keyspace) -> u64 {
+#[inline(always)]
+fn len_in(keyspace: &Keyspace, scope: Scope) -> u64 {
     match scope {
-        Scope::AllKeys => Keyspace::len,
-        Scope::Volatile => Keyspace::volatile_len,
+        Scope::AllKeys => keyspace.len(),
+        Scope::Volatile => keyspace.volatile_len(),
     }
 }
 
@@ -194,10 +201,12 @@ impl<S: Fn(u64) -> bool> Entries for View<'_, S> {
     }
 
     fn sample(&self, wanted: usize, scope: Scope, random: u64, mut show: impl FnMut(&Candidate)) {
-        let len_of = len_in(scope);
-        let len: u64 = self.databases.iter().map(len_of).sum();
-        let number = below(random, len);
-        let Some(chosen) = self.database_of(number, len_of) else {
+        let lens = self
+            .databases
+            .iter()
+            .map(|keyspace| len_in(keyspace, scope));
+        let number = below(random, lens.sum());
+        let Some(chosen) = self.database_of(number, scope) else {
             return;
         };
         let mut is_any = false;
@@ -246,6 +255,7 @@ impl Shard {
                     evictor: Evictor::of_shard(options.policy, self.hasher.hash(b"eviction")),
                     held_bytes: Cell::new(None),
                     scope: options.scope,
+                    capacity: 0,
                     walk: Some((DbIndex(0), Cursor(0))),
                     untended: 0,
                 })
@@ -253,11 +263,13 @@ impl Shard {
         }
         self.follow_scope();
         if let (Some(options), Some(eviction)) = (options, &mut self.eviction) {
+            eviction.capacity = options.capacity_bytes;
             let evictor = eviction.evictor_mut();
             evictor.set_samples(options.samples);
             evictor.set_lfu(options.lfu);
             evictor.set_capacity(options.capacity_bytes);
         }
+        self.has_upkeep = true;
         self.set_clock();
     }
 
@@ -289,6 +301,7 @@ impl Shard {
                 let bytes = (bytes + NEW_ENTRY_BYTES) as u64;
                 self.came_total.0 += 1;
                 self.came_total.1 += bytes;
+                self.has_upkeep |= eviction.is_to_be_tended();
                 eviction.inserted(hash, bytes)
             }
         }
@@ -387,7 +400,9 @@ impl Shard {
             return Evicted::Nothing;
         };
         let databases = &self.databases[..used];
-        let may_go = databases.iter().map(len_in(eviction.scope)).sum();
+        let scope = eviction.scope;
+        let may_go = databases.iter().map(|keyspace| len_in(keyspace, scope));
+        let may_go = may_go.sum();
         let quotas = self.quotas.as_deref();
         eviction.approach(databases, &self.memory);
         let mut view = View {
@@ -395,12 +410,11 @@ impl Shard {
             memory: &mut self.memory,
             hasher: &self.hasher,
             bytes,
-            scope: eviction.scope,
+            scope,
             stays: &stays,
             found: Cell::new(None),
             guard: quotas.and_then(|quotas| quotas.guard(may_go)),
         };
-        let scope = eviction.scope;
         let choice = eviction.evictor_mut().victim(&mut view, scope);
         self.uses.foreseen = eviction.evictor.foreseen();
         let identity = match choice {
@@ -446,6 +460,7 @@ impl Shard {
     }
 
     /// Of which entries some may go, if any may.
+    #[inline(always)]
     pub(super) fn eviction_scope(&self) -> Option<Scope> {
         self.eviction.as_ref().map(|eviction| eviction.scope)
     }
@@ -487,6 +502,7 @@ impl Shard {
     }
 
     /// Bytes of entries that may go, about; none if there are no such entries.
+    #[inline]
     pub fn evictable_bytes(&self) -> u64 {
         match self.has_evictable() {
             true => self.entry_bytes(),
@@ -495,19 +511,35 @@ impl Shard {
     }
 
     /// Whether there is anything that may go.
+    #[inline]
     pub fn has_evictable(&self) -> bool {
-        let is_some = |eviction: &Box<Eviction>| {
-            let len_of = len_in(eviction.scope);
-            self.databases.iter().any(|keyspace| len_of(keyspace) > 0)
+        let Some(scope) = self.eviction_scope() else {
+            return false;
         };
-        self.eviction.as_ref().is_some_and(is_some)
+        // Without a deadline anywhere there is no need to look: each turn asks.
+        let may_have = scope == Scope::AllKeys || self.hand.due_at() < NEVER;
+        let has = |keyspace| len_in(keyspace, scope) > 0;
+        // Mostly the first has some.
+        may_have && (has(&self.databases[0]) || self.databases[1..].iter().any(has))
     }
 
-    /// The policy reckons with so many bytes of entries that the shard may hold.
-    pub fn set_eviction_capacity(&mut self, bytes: u64) {
-        if let Some(eviction) = &mut self.eviction {
-            eviction.evictor_mut().set_capacity(bytes);
+    /// Entries may take so many bytes: the policy reckons with what they count of that.
+    pub fn set_eviction_room(&mut self, bytes: u64) {
+        let capacity = (bytes as f64 * self.counted_share()) as u64;
+        let Some(eviction) = &mut self.eviction else {
+            return;
+        };
+        let is_another = capacity.abs_diff(eviction.capacity) > eviction.capacity / CAPACITY_STEPS;
+        if is_another {
+            eviction.capacity = capacity;
+            eviction.evictor_mut().set_capacity(capacity);
         }
+    }
+
+    /// Bytes of entries that the policy reckons with.
+    #[cfg(test)]
+    pub(super) fn eviction_capacity(&self) -> u64 {
+        self.eviction.as_ref().map_or(0, |it| it.capacity)
     }
 
     /// How many entries came while there was a policy, and how many bytes they had.
@@ -534,13 +566,6 @@ impl Shard {
     /// How long they had not been used: those of which that is known.
     pub fn ages_at_eviction(&self) -> &Ages {
         &self.ages
-    }
-
-    /// Whether the policy has something to do by itself.
-    #[inline(always)]
-    pub(super) fn has_to_tend_eviction(&self) -> bool {
-        let has = |eviction: &Box<Eviction>| eviction.walk.is_some() || eviction.is_to_be_tended();
-        self.eviction.as_ref().is_some_and(has)
     }
 
     /// Has the policy look after what it holds, or shows it some of what was there before it; whether there was a reason.

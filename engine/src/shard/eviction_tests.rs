@@ -11,6 +11,7 @@ use crate::StringForm;
 use crate::evict::{Lfu, PolicyName, Scope};
 use crate::journal::Event;
 use crate::key::Alike;
+use crate::limits::NEW_ENTRY_BYTES;
 
 /// Entries that a test's budget holds, about.
 const HELD: u64 = 300;
@@ -357,4 +358,25 @@ fn what_is_drawn_by_chance_is_as_likely_to_be_new_as_old() {
     // A fifth of all have gone since it came, each at random: it is there still once in e to the fifth.
     let part = f64::from(kept) / f64::from(rounds);
     assert!((part - 0.819).abs() < 0.03, "{part}");
+}
+
+#[test]
+fn a_policy_reckons_with_as_many_entries_as_there_is_room_for() {
+    let mut cache = Cache::new(Alike::Nothing);
+    cache.choose(PolicyName::Adaptive, Scope::AllKeys);
+    for number in 0..200 {
+        cache.set(0, number, 60, None);
+    }
+    let counted: usize = (0..200)
+        .map(|number| format!("key:{number}").len() + 60)
+        .sum();
+    let counted = (counted + 200 * NEW_ENTRY_BYTES) as u64;
+    let taken = cache.bytes();
+    assert!(taken > counted, "nodes have room that is not used");
+    cache.shard.set_eviction_room(3 * taken);
+    let capacity = cache.shard.eviction_capacity();
+    assert!(capacity.abs_diff(3 * counted) <= 3, "{capacity} {counted}");
+    // What changes little is not told.
+    cache.shard.set_eviction_room(3 * taken + taken / 100);
+    assert_eq!(cache.shard.eviction_capacity(), capacity);
 }

@@ -166,6 +166,8 @@ pub struct Shard {
     uses: Uses,
     eviction: Option<Box<Eviction>>,
     sampled: Option<Box<Sampled>>,
+    /// The policy or the curve may have something to do by itself.
+    has_upkeep: bool,
     evicted_total: u64,
     evicted_bytes_total: u64,
     ages: Ages,
@@ -224,6 +226,7 @@ impl Shard {
             uses: Uses::new(),
             eviction: None,
             sampled: None,
+            has_upkeep: false,
             came_total: (0, 0),
             evicted_total: 0,
             evicted_bytes_total: 0,

@@ -227,8 +227,7 @@ impl Shard {
     #[inline(always)]
     fn has_to_tend(&mut self) -> bool {
         self.graveyard.is_some()
-            || self.has_to_tend_eviction()
-            || self.has_to_tend_curve()
+            || self.has_upkeep
             || self.has_to_tend_quotas()
             || self.memory.has_to_tend()
     }
@@ -240,11 +239,7 @@ impl Shard {
                 ENTRIES_PER_RELEASE
             } else if let Some(freed) = self.free_node() {
                 freed
-            } else if self.release_some()
-                || self.tend_eviction()
-                || self.tend_curve()
-                || self.tend_quotas()
-            {
+            } else if self.release_some() || self.tend_policies() || self.tend_quotas() {
                 ENTRIES_PER_RELEASE
             } else if self.undo.is_open || self.undos_aside > 0 {
                 return false;
@@ -254,6 +249,12 @@ impl Shard {
             left = left.saturating_sub(spent);
         }
         true
+    }
+
+    /// A slice of what the policy and the curve have to do by themselves; whether there was any.
+    fn tend_policies(&mut self) -> bool {
+        self.has_upkeep = self.has_upkeep && (self.tend_eviction() || self.tend_curve());
+        self.has_upkeep
     }
 
     /// Frees a node of a flushed keyspace with its entries, of the last flushed first; what that cost, in entries, if any node was left.

@@ -11,7 +11,7 @@
 //! its key is in no sample. Both are seen from words that lie beside each other in the shard, and so is what most others become.
 
 use super::Shard;
-use crate::evict::{Coin, Foreseen, Identity, Policy, Use};
+use crate::evict::{Foreseen, Identity, Lfu, Policy, Trials, Use};
 use crate::item::Head;
 use crate::spiral::entries::Entry;
 use crate::{AccessClock, DbIndex};
@@ -22,8 +22,8 @@ pub(super) struct Uses {
     pub(super) foreseen: Foreseen,
     /// Whether that is so of entries that are read, and not of those that are changed.
     of_reads_alone: bool,
-    /// What decides where what becomes of a history is left to chance.
-    coin: Coin,
+    /// Which uses count of those that are left to chance.
+    trials: Trials,
     /// The first hash that the policy samples; of none it is that behind the last, 0.
     told_from: u64,
     /// So many from there on are told of: the policy's, and behind the last the curve's.
@@ -38,11 +38,20 @@ impl Uses {
         Self {
             foreseen: Foreseen::becomes(AccessClock(0)),
             of_reads_alone: false,
-            coin: Coin::new(0),
+            trials: Trials::none(0),
             told_from: 0,
             told: 0,
             sampled_below: 0,
         }
+    }
+
+    /// This becomes of histories from now on.
+    fn foresee(&mut self, foreseen: Foreseen) {
+        if foreseen.by_chance() != self.foreseen.by_chance() {
+            self.trials
+                .set_one_in(foreseen.by_chance().map(Lfu::one_in));
+        }
+        self.foreseen = foreseen;
     }
 
     /// Somebody is told of so many of the highest hashes, and of those below this one.
@@ -57,10 +66,7 @@ impl Uses {
     fn foreseen(&mut self, history: AccessClock, how: Use) -> Option<AccessClock> {
         match how {
             Use::Write if self.of_reads_alone => None,
-            Use::Read | Use::Write => match self.foreseen.after(history) {
-                None => self.foreseen.toss(history, &mut self.coin),
-                after => after,
-            },
+            Use::Read | Use::Write => self.foreseen.after(history, &mut self.trials),
         }
     }
 
@@ -86,13 +92,13 @@ impl Shard {
         let uses = &mut self.uses;
         let highest = match &self.eviction {
             None => {
-                uses.foreseen = Foreseen::becomes(self.clock);
+                uses.foresee(Foreseen::becomes(self.clock));
                 uses.of_reads_alone = false;
                 0
             }
             Some(eviction) => {
                 let evictor = eviction.evictor();
-                uses.foreseen = evictor.foreseen();
+                uses.foresee(evictor.foreseen());
                 uses.of_reads_alone = evictor.foresees_reads_alone();
                 evictor.sampled_hashes()
             }

@@ -85,7 +85,7 @@ const FULL_BYTES: u64 = 4 << 20;
 
 /// GETs of keys that are there, under a policy that has been told of them, of keys that have been asked for so many times before.
 fn gets_counted(policy: &str, pipeline: usize, times: usize) -> Fed {
-    let mut server = Server::new(1).evicting(AMPLE_BYTES, policy);
+    let mut server = Server::new(1).evicting(AMPLE_BYTES, policy, &[]);
     let sets = (0..KEYS).map(|number| data::set(number, &VALUE));
     server.run(&pipelines(sets, 64));
     let input = pipelines(scattered(OPERATIONS, KEYS).map(get), pipeline);
@@ -107,7 +107,7 @@ fn gets_of_used_often(policy: &str) -> Fed {
 
 /// SETs of keys that are not there, under a policy that evicts about as many.
 fn sets_evicting(policy: &str) -> Fed {
-    let mut server = Server::new(1).evicting(FULL_BYTES, policy);
+    let mut server = Server::new(1).evicting(FULL_BYTES, policy, &[]);
     let sets = |numbers: std::ops::Range<usize>| {
         pipelines(numbers.map(|number| data::set(number, &VALUE)), 64)
     };

@@ -1,4 +1,4 @@
-//! The miss-ratio curve of the core's shard: what room there is, and how often keys were found.
+//! What room entries of the core's shard have, by which its policy and its miss-ratio curve reckon, and how often keys were found.
 //!
 //! ```text
 //!  holdable(limit) = limit − what counts of it that no core holds (code, stacks …)
@@ -8,11 +8,14 @@
 //! What it holds besides, idle memory among it, stays what it is, be the memory more or less, but for what the policy holds, which is in proportion, and for the curve
 //! itself, which has fewer keys to sample where there are fewer. Without `maxmemory` the memory is what is used.
 
+use std::sync::atomic::Ordering;
+
 use larder_engine::DbIndex;
 use larder_engine::evict::{CurveOptions, PERCENTS};
 
 use crate::command::entries_sampled;
 use crate::dispatch::core::Core;
+use crate::dispatch::core::memory::bytes_of;
 
 /// What a core has of the memory.
 struct Having {
@@ -25,11 +28,33 @@ struct Having {
 }
 
 impl Core {
-    /// Tells the shard's curve, if there is one, what room there is; about ten times a second.
-    pub(super) fn follow_curve(&mut self) {
-        if !self.state.shard.has_curve() {
-            return;
+    /// Tells the shard's policy and its curve, if there are such, what room there is; about ten times a second.
+    pub(super) fn follow_room(&mut self) {
+        if self.budget.is_limited() && self.state.shard.evicts() {
+            let room = self.room_in_budget();
+            self.state.shard.set_eviction_room(room);
         }
+        if self.state.shard.has_curve() {
+            self.follow_curve();
+        }
+    }
+
+    /// Bytes that entries may take with what the core is to keep to: a policy that tries on a sample what it would miss is to try that with
+    /// as many entries as there will be.
+    fn room_in_budget(&self) -> u64 {
+        let shared = &self.state.shared;
+        let limit = self.state.config.maxmemory_bytes;
+        let budget = match shared.gauges(self.state.id).budget.load(Ordering::Relaxed) {
+            0 => limit / u64::from(shared.cores().max(1)),
+            part => bytes_of(part, limit),
+        };
+        let holdable = self.holdable_bytes(100) as f64 / limit.max(1) as f64;
+        let entry_bytes = self.state.shard.memory().entry_bytes;
+        let besides = self.budget.leased().saturating_sub(entry_bytes);
+        ((budget as f64 * holdable) as u64).saturating_sub(besides)
+    }
+
+    fn follow_curve(&mut self) {
         let having = self.having();
         let room = PERCENTS.map(|percent| self.room_with(percent, &having));
         self.state.shard.fit_curve(room);

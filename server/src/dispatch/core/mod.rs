@@ -292,7 +292,7 @@ impl Core {
         self.state.shard.set_eviction(eviction.as_ref());
         let curve = curve_of(&self.state.config, self.state.shared.cores());
         self.state.shard.set_curve(curve.as_ref());
-        self.follow_curve();
+        self.follow_room();
         let prefixes = &self.state.config.hit_ratio_prefixes;
         self.state.stats.lookups.set_prefixes(prefixes);
         self.follow_quotas();

@@ -139,7 +139,7 @@ impl Core {
     fn periodic(&mut self, now_ms: u64) {
         let removed = Removed::of(&self.state.shard);
         self.state.stats.sample_rates(now_ms, &removed);
-        self.follow_curve();
+        self.follow_room();
         self.publish_load();
         self.look_at_save_points();
         self.review_hot_keys(now_ms);

@@ -116,14 +116,14 @@ impl Core {
         let is_overdrawn = self.state.shared.memory.free_bytes() < 0;
         if !is_overdrawn {
             self.making.note_mended();
-            if !self.state.shard.evicts() {
+            if !self.keeps_budget() {
                 return false;
             }
         }
         let sequence = self.state.shard.journal().sequence();
         let leased = self.budget.leased();
         let goes_on = is_overdrawn && !self.make_room_at_end()
-            || self.state.shard.evicts() && self.keep_to_budget();
+            || self.keeps_budget() && self.keep_to_budget();
         let has_evicted = self.state.shard.journal().sequence() != sequence;
         if has_evicted {
             self.act_on_notes(None, None);

@@ -19,12 +19,15 @@ use crate::dispatch::limits::{
 use crate::routing::CoreId;
 
 impl Core {
+    /// Whether the core keeps to a budget of its own: it evicts, and there are others.
+    #[inline(always)]
+    pub(super) fn keeps_budget(&self) -> bool {
+        self.state.shard.evicts() && self.state.shared.cores() > 1
+    }
+
     /// At the end of a turn: if little is free and this core is beyond its budget, some of its entries go. Whether more should.
     #[inline]
     pub(super) fn keep_to_budget(&mut self) -> bool {
-        if self.state.shared.cores() < 2 {
-            return false;
-        }
         let wanted = self.lent_at_once();
         let is_short = self.state.shared.memory.free_bytes() < wanted.cast_signed();
         let (came, _) = self.state.shard.came_total();
@@ -34,10 +37,14 @@ impl Core {
                 self.lend();
             }
         }
+        let budget = self.follow_budget();
+        if !is_short {
+            return false;
+        }
         // As much more is no reason to act as a core may hold ahead.
         let beyond = self.budget.leased().saturating_sub(wanted);
-        let beyond = beyond.saturating_sub(self.follow_budget());
-        if !is_short || beyond == 0 || !self.holds_more_than_guarded() {
+        let beyond = beyond.saturating_sub(budget);
+        if beyond == 0 || !self.holds_more_than_guarded() {
             return false;
         }
         let is_short = self.give_way(beyond, wanted);
@@ -89,7 +96,7 @@ impl Core {
         }
         let bytes = bytes_of(budget, self.state.config.maxmemory_bytes);
         if self.budget.follow(budget) {
-            self.state.shard.set_eviction_capacity(bytes);
+            self.follow_room();
         }
         bytes
     }
@@ -136,7 +143,7 @@ impl Core {
 }
 
 /// Bytes of a budget.
-fn bytes_of(budget: u64, maxmemory_bytes: u64) -> u64 {
+pub(in crate::dispatch::core) fn bytes_of(budget: u64, maxmemory_bytes: u64) -> u64 {
     let bytes = u128::from(maxmemory_bytes) * u128::from(budget) / u128::from(WHOLE);
     u64::try_from(bytes).unwrap_or(u64::MAX)
 }

@@ -8,3 +8,5 @@ pub(in crate::dispatch::core) mod leasing;
 mod lending;
 mod quotas;
 pub(in crate::dispatch::core) mod waiting;
+
+pub(in crate::dispatch::core) use lending::bytes_of;
