@@ -371,7 +371,7 @@ fn the_server_is_layered() {
     let found = layering(&sources(), "server", layers, Siblings::MayImportEachOther);
     assert_none(
         &found,
-        "main > runtime > dispatch > command > session > resp, observe, config, shared, budget, quota, order, topics, routing, glob, log, rdb, script",
+        "main > runtime > dispatch > command > session > resp, observe, config, shared, budget, quota, order, topics, routing, glob, log, rdb, script, persist",
     );
 }
 
@@ -386,6 +386,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("hot", &["limits", "mail"]),
     ("run", &["mail"]),
     ("steps", &["mail"]),
+    ("saving", &[]),
     ("exec", &["limits", "mail"]),
     ("notify", &[]),
     ("rebalance", &[]),
