@@ -10,6 +10,7 @@ use larder_engine::UnixMillis;
 use larder_server::command::Clock;
 use larder_server::config::Config;
 use larder_server::dispatch::{Batch, Core, Intent, Lines};
+use larder_server::persist::files::Asked;
 use larder_server::routing::CoreId;
 use larder_server::session::{Peer, SessionId};
 use larder_server::shared::Shared;
@@ -125,12 +126,21 @@ impl Cluster {
                 monotonic_us: self.now_ms * 1000,
                 read_at: Instant::now(),
             };
+            let mut has_worked = false;
             for core in &mut self.cores {
                 core.wake_up();
                 core.begin_turn(clock);
                 core.take_mail();
                 core.end_turn();
+                let asked: Vec<Asked> = core.take_file_ops().collect();
+                for Asked { by, op } in asked {
+                    core.file_done(by, op.pretend());
+                    has_worked = true;
+                }
                 core.ship();
+            }
+            if has_worked {
+                continue;
             }
             let asleep = self.cores.iter_mut().map(Core::fall_asleep);
             if asleep.filter(|is_asleep| !is_asleep).count() == 0 {

@@ -248,7 +248,7 @@ fn file_of(written: &[Written]) -> Vec<u8> {
     let facts = Facts {
         redis_version: "7.0.15",
         created_secs: 1_700_000_000,
-        used_bytes: 1 << 20,
+        used_bytes: Some(1 << 20),
         is_log_base: false,
     };
     let mut header = Header::new(facts, Packing::Lzf);

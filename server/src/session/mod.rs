@@ -414,6 +414,11 @@ impl Session {
         }
     }
 
+    /// Whether the client wants the reply to its next command.
+    pub fn wants_reply(&self) -> bool {
+        matches!(self.reply_mode, ReplyMode::On | ReplyMode::SkipNext)
+    }
+
     /// Sets or clears bits of [`gate`].
     pub fn set_gate(&mut self, bits: u32, on: bool) {
         if on {

@@ -111,12 +111,20 @@ fn is_under_way(core: &CoreState) -> bool {
     !core.saves_asked.is_empty() || core.shared.snapshots.current().is_some()
 }
 
+/// The session, and the place of its reply; none: it wants none.
+fn waiter_of(call: &mut SessionCall<'_>) -> Option<(SessionId, ReplySeq)> {
+    let session = &mut *call.session;
+    session
+        .wants_reply()
+        .then(|| (session.id, session.output.expect()))
+}
+
 /// Answers when the file is there.
 fn save(call: &mut SessionCall<'_>) -> CommandResult {
     if is_under_way(call.core) {
         return Err(errors::SAVE_UNDER_WAY);
     }
-    let waiter = Some((call.session.id, call.session.output.expect()));
+    let waiter = waiter_of(call);
     let claim = claim_of(call.core, Purpose::Save);
     call.core.saves_asked.push(SaveAsked { claim, waiter });
     Ok(())
@@ -181,7 +189,7 @@ fn shutdown(call: &mut SessionCall<'_>) -> CommandResult {
         call.core.shared.stop();
         return Ok(());
     }
-    let waiter = Some((call.session.id, call.session.output.expect()));
+    let waiter = waiter_of(call);
     let claim = claim_of(call.core, Purpose::End);
     call.core.saves_asked.push(SaveAsked { claim, waiter });
     Ok(())

@@ -274,7 +274,7 @@ impl Core {
 
     /// Says that a command is queued.
     pub(super) fn reply_queued(&mut self, session: &mut Session) {
-        if wants_reply(session) {
+        if session.wants_reply() {
             session.reply(|reply| reply.status("QUEUED"));
         }
         end_skip(session);
@@ -282,7 +282,7 @@ impl Core {
 
     pub(super) fn refuse(&mut self, session: &mut Session, error: &ErrorReply) {
         self.count_error(error);
-        if wants_reply(session) {
+        if session.wants_reply() {
             session.reply(|reply| reply.error(error));
         }
         end_skip(session);
@@ -306,11 +306,6 @@ fn spoil(session: &mut Session) {
     if let Some(multi) = &mut session.multi {
         multi.state = Queueing::Spoilt;
     }
-}
-
-/// Whether the client wants the reply to its next command.
-pub(super) fn wants_reply(session: &Session) -> bool {
-    matches!(session.reply_mode, ReplyMode::On | ReplyMode::SkipNext)
 }
 
 /// Behind a command: what was said of it alone is over, that its reply is to be skipped or its keys are to be tracked.

@@ -8,7 +8,7 @@ use crate::command::{
     ShardFn, Spread,
 };
 use crate::dispatch::core::Core;
-use crate::dispatch::core::execute::{end_command, wants_reply};
+use crate::dispatch::core::execute::end_command;
 use crate::dispatch::core::input::Target;
 use crate::dispatch::core::transactions::gather::AskedPart;
 use crate::dispatch::exec::locks_of;
@@ -35,7 +35,7 @@ impl Core {
         gates: u32,
     ) {
         self.count_call(session, command);
-        let quiet = gates & gate::REPLY_MODE != 0 && !wants_reply(session);
+        let quiet = gates & gate::REPLY_MODE != 0 && !session.wants_reply();
         let owner = match command.spec.run {
             Run::OnShard(_) => Some(target.core),
             Run::FanOut { .. } => self.split_keys(command, args, target),
@@ -278,7 +278,7 @@ impl Core {
         session.set_high_water(HighWater::of(high_water));
         // `CLIENT REPLY ON` and `RESET` are heard: they end what made them quiet.
         if let Some(mark) = mark
-            && !wants_reply(session)
+            && !session.wants_reply()
         {
             session.output.rewind(mark);
             if let Some(blocked) = &mut session.blocked {

@@ -233,7 +233,10 @@ impl Core {
             Some(why) => log::warn(format_args!("no snapshot: {why}")),
         }
         match (job.claim.purpose, failure) {
-            (Purpose::End, None) => self.state.shared.stop(),
+            (Purpose::End, None) => {
+                self.fill(waiter, |_| ());
+                self.state.shared.stop();
+            }
             (Purpose::End, Some(_)) => self.answer_save(waiter, Err(errors::CANNOT_END)),
             (_, None) => self.answer_save(waiter, Ok(())),
             (_, Some(why)) => {
@@ -244,17 +247,20 @@ impl Core {
     }
 
     fn answer_save(&mut self, waiter: Option<Waiter>, answer: Result<(), ErrorReply>) {
-        let Some((session, seq)) = waiter else {
-            return;
-        };
-        let own = self.state.id;
-        self.answer(own, Ticket::Reply { session, seq }, |out| {
+        self.fill(waiter, |out| {
             let mut reply = Reply::new(out, Protocol::Resp2);
             match answer {
                 Ok(()) => reply.ok(),
                 Err(error) => reply.error(&error),
             }
         });
+    }
+
+    /// Fills the place of a reply.
+    fn fill(&mut self, waiter: Option<Waiter>, write: impl FnOnce(&mut Vec<u8>)) {
+        if let Some((session, seq)) = waiter {
+            self.answer(self.state.id, Ticket::Reply { session, seq }, write);
+        }
     }
 
     /// Begins a snapshot if one is due, ten times a second while there are changes that none has.
