@@ -2,11 +2,12 @@
 """Whether the miss-ratio curve tells the truth: hit ratios that `LARDER MRC` predicts, against those of servers with so much memory.
 
 A trace, a key a line, is replayed by `larder-bench` (GET, and SET on a miss) against a server with `--maxmemory` and each policy, which
-is then asked for its curve; and against servers with a quarter, half, twice and four times as much. The same load for all, so many commands a second: `lru` and `lfu` tell times in seconds
-and minutes, and among what was used in the same second any goes, so how often they hit depends on how fast requests come. Prints, for each policy and memory,
-what was measured and by how many points each prediction is off, and how many are off by more than two. One client, one command at a
-time: the order of requests is the trace's. Which keys are sampled is drawn anew by each server, and what a policy draws, so figures differ
-from run to run: with `--runs`, each is the mean of so many, and what a prediction is off by is told of each run's against that mean.
+is then asked for its curve; and against servers with a quarter, half, twice and four times as much. The same load for all, so many
+commands a second: `lru` tells times in seconds, and among what was used in the same second any goes, so how often it hits depends on how
+fast requests come. Prints, for each policy and memory, what was measured and by how many points each prediction is off, and how many are
+off by more than two. One client, one command at a time: the order of requests is the trace's. Which keys are sampled is drawn anew by each
+server, and what a policy draws, so figures differ from run to run: with `--runs`, each is the mean of so many, and what a prediction is
+off by is told of each run's against that mean.
 
     perf/mrc.py --trace trace.txt --value-bytes 8000 --maxmemory 64
 """
