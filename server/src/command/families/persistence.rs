@@ -185,6 +185,8 @@ fn shutdown(call: &mut SessionCall<'_>) -> CommandResult {
         return abort(call);
     }
     saves |= !saves_not && !call.core.config.save.is_empty();
+    // Else what is half loaded would take the place of the whole.
+    saves &= !call.core.shared.loading.is_on();
     if !saves {
         call.core.shared.stop();
         return Ok(());

@@ -265,7 +265,7 @@ impl Core {
 
     /// Begins a snapshot if one is due, ten times a second while there are changes that none has.
     pub(super) fn look_at_save_points(&mut self) {
-        if self.state.config.save.is_empty() {
+        if self.state.config.save.is_empty() || self.state.shared.loading.is_on() {
             self.saving.has_unsaved = false;
             return;
         }
