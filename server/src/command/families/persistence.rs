@@ -150,10 +150,15 @@ fn save_in_background(call: &mut SessionCall<'_>) -> CommandResult {
 }
 
 fn give_up(call: &mut SessionCall<'_>) -> CommandResult {
-    let current = call.core.shared.snapshots.current();
-    let current = current.filter(|job| job.claim.purpose == Purpose::Background);
-    let job = current.ok_or(errors::NO_SAVE_UNDER_WAY)?;
-    job.fail("it was cancelled".to_owned());
+    let asked = &mut call.core.saves_asked;
+    let before = asked.len();
+    asked.retain(|asked| asked.claim.purpose != Purpose::Background);
+    if asked.len() == before {
+        let current = call.core.shared.snapshots.current();
+        let current = current.filter(|job| job.claim.purpose == Purpose::Background);
+        let job = current.ok_or(errors::NO_SAVE_UNDER_WAY)?;
+        job.give_up("it was cancelled");
+    }
     call.reply(|reply| reply.status("Background saving cancelled"));
     Ok(())
 }
@@ -201,7 +206,7 @@ fn abort(call: &mut SessionCall<'_>) -> CommandResult {
     let current = call.core.shared.snapshots.current();
     let current = current.filter(|job| job.claim.purpose == Purpose::End);
     let job = current.ok_or(errors::NO_SHUTDOWN)?;
-    job.fail("the end of the server was aborted".to_owned());
+    job.give_up("the end of the server was aborted");
     call.reply(|reply| reply.ok());
     Ok(())
 }

@@ -94,7 +94,7 @@ impl Core {
                 }
                 None if purpose == Purpose::End => {
                     if let Some(other) = shared.snapshots.current() {
-                        other.fail("the server is to end".to_owned());
+                        other.give_up("the server is to end");
                     }
                     self.state.saves_asked.push(SaveAsked { claim, waiter });
                 }
@@ -230,7 +230,7 @@ impl Core {
                 // As everywhere, a log that cannot be written stops nothing.
                 let _ = log::say(&[format!("snapshot of {keys} keys saved in {path}")]);
             }
-            Some(why) => log::warn(format_args!("no snapshot: {why}")),
+            Some(failure) => log::warn(format_args!("no snapshot: {}", failure.why)),
         }
         match (job.claim.purpose, failure) {
             (Purpose::End, None) => {
@@ -239,8 +239,9 @@ impl Core {
             }
             (Purpose::End, Some(_)) => self.answer_save(waiter, Err(errors::CANNOT_END)),
             (_, None) => self.answer_save(waiter, Ok(())),
-            (_, Some(why)) => {
-                let error = ErrorReply::new(format!("ERR no snapshot was saved: {why}"));
+            (_, Some(failure)) => {
+                let error = format!("ERR no snapshot was saved: {}", failure.why);
+                let error = ErrorReply::new(error);
                 self.answer_save(waiter, Err(error));
             }
         }

@@ -54,6 +54,7 @@ mod rebalance;
 mod rebalance_ahead;
 mod records;
 mod reloading;
+mod saving;
 mod scripts;
 mod scripts_every_command;
 mod scripts_keys;

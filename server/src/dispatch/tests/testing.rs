@@ -15,7 +15,7 @@ use larder_engine::UnixMillis;
 use crate::command::Clock;
 use crate::config::Config;
 use crate::dispatch::{Batch, Core, Intent, Lines};
-use crate::persist::files::Asked;
+use crate::persist::files::{Asked, FileDone, FileOp};
 use crate::routing::CoreId;
 use crate::session::{Endpoint, Peer, SessionId, UserId};
 use crate::shared::Shared;
@@ -30,7 +30,12 @@ pub(crate) struct Server {
     pub(crate) now_ms: u64,
     under_way: UnderWay,
     full: Full,
+    /// What comes of operations on files.
+    pub(crate) disk: Disk,
 }
+
+/// See [`Server::disk`].
+pub(crate) type Disk = Box<dyn FnMut(&FileOp) -> std::io::Result<FileDone>>;
 
 /// Batches under way from the first core to the second, oldest first.
 type UnderWay = Rc<RefCell<Vec<Vec<VecDeque<Box<Batch>>>>>>;
@@ -99,6 +104,7 @@ impl Server {
             now_ms: BEGAN_MS,
             under_way,
             full,
+            disk: Box::new(FileOp::pretend),
         };
         server.turns();
         server
@@ -233,7 +239,7 @@ impl Server {
             core.end_turn();
             let asked: Vec<Asked> = core.take_file_ops().collect();
             for Asked { by, op } in asked {
-                core.file_done(by, op.pretend());
+                core.file_done(by, (self.disk)(&op));
                 hurried = true;
             }
             hurried |= is_hurried(core);

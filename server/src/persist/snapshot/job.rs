@@ -62,7 +62,16 @@ struct Written {
     chunks: Vec<(u64, Summed)>,
     version: Version,
     keys: u64,
-    failure: Option<String>,
+    failure: Option<Failure>,
+}
+
+/// Why a snapshot came to nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// For people.
+    pub why: String,
+    /// Whether it was given up, and could have been saved.
+    pub is_given_up: bool,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -128,7 +137,17 @@ impl Job {
 
     /// It cannot come to its end. The first reason stands.
     pub fn fail(&self, why: String) {
-        lock(&self.written).failure.get_or_insert(why);
+        self.end_early(why, false);
+    }
+
+    /// It is not wanted any more, which is no failure of the disk's.
+    pub fn give_up(&self, why: &str) {
+        self.end_early(why.to_owned(), true);
+    }
+
+    fn end_early(&self, why: String, is_given_up: bool) {
+        let failure = Failure { why, is_given_up };
+        lock(&self.written).failure.get_or_insert(failure);
         self.has_failed.store(true, Ordering::Release);
     }
 
@@ -279,7 +298,7 @@ impl Snapshots {
     }
 
     /// A snapshot is over, and another may be taken. Why it has failed, if it has.
-    pub fn end(&self, job: &Job, now_ms: i64) -> Option<String> {
+    pub fn end(&self, job: &Job, now_ms: i64) -> Option<Failure> {
         let failure = lock(&job.written).failure.clone();
         let mut last = lock(&self.last);
         let took_secs = (now_ms - job.claim.begun_ms) / 1000;
@@ -292,7 +311,9 @@ impl Snapshots {
         }
         if job.claim.purpose == Purpose::Background {
             last.took_secs = took_secs;
-            last.is_ok = failure.is_none();
+            if let Some(failure) = &failure {
+                last.is_ok &= failure.is_given_up;
+            }
         }
         self.has_failed.store(!last.is_ok, Ordering::Release);
         *lock(&self.current) = None;

@@ -233,8 +233,8 @@ impl Early for EarlySink {
     fn meets_all(&mut self, _contents: ContentsId, entries: u64) -> bool {
         let sink = self.0.borrow();
         if entries > EMPTIED_MAX {
-            let why = "a database was emptied while it was written".to_owned();
-            sink.job.fail(why);
+            sink.job
+                .give_up("a database was emptied while it was written");
         }
         !sink.job.has_failed()
     }
