@@ -366,6 +366,21 @@ impl Server {
         String::from_utf8_lossy(&log).into_owned()
     }
 
+    /// Waits until its log says so: it serves before it has said all there is to say of its start.
+    ///
+    /// # Errors
+    /// It does not come to say it; with the end of its log.
+    pub fn await_log(&self, text: &str) -> Outcome<()> {
+        let deadline = Instant::now() + START_TIMEOUT;
+        while !self.log().contains(text) {
+            if Instant::now() > deadline {
+                return Err(format!("its log lacks {text}\n{}", self.log_tail()));
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+
     /// The last lines it wrote.
     #[must_use]
     pub fn log_tail(&self) -> String {

@@ -206,11 +206,9 @@ fn the_file_with_the_process_id_is_there_as_long_as_the_server() {
     // One that cannot be written keeps no server from starting, and is said.
     let options = Options::larder(1, backend).directive("pidfile", "/no/such/place/larder.pid");
     let server = Server::start(&options).unwrap();
-    assert!(
-        server
-            .log_tail()
-            .contains("pidfile /no/such/place/larder.pid: cannot be written")
-    );
+    server
+        .await_log("pidfile /no/such/place/larder.pid: cannot be written")
+        .unwrap();
 }
 
 #[test]
