@@ -82,7 +82,7 @@ def add_arguments(parser, part, example):
                         help="the server to start (or LARDER_SERVER_BIN)")
     parser.add_argument("--server-arg", action="append", default=[],
                         help="a further argument for the server; repeat for several: --server-arg=--cores --server-arg=2")
-    parser.add_argument("--seconds", type=int, default=180, help=f"time limit of a {part}")
+    parser.add_argument("--seconds", type=int, default=360, help=f"time limit of a {part}")
     parser.add_argument("--at-once", type=int, default=2, help=f"how many {part}s are run side by side: much of what they do is to wait")
     parser.add_argument("--raise-floor", action="store_true", help="write higher floors where this run passed more")
     parser.add_argument("parts", nargs="*", metavar=part.upper(), help=f"for instance {example}")
