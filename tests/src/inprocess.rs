@@ -10,7 +10,7 @@ use larder_engine::UnixMillis;
 use larder_server::command::Clock;
 use larder_server::config::Config;
 use larder_server::dispatch::{Batch, Core, Intent, Lines};
-use larder_server::persist::files::Asked;
+use larder_server::persist::files::FileOp;
 use larder_server::routing::CoreId;
 use larder_server::session::{Peer, SessionId};
 use larder_server::shared::Shared;
@@ -132,11 +132,7 @@ impl Cluster {
                 core.begin_turn(clock);
                 core.take_mail();
                 core.end_turn();
-                let asked: Vec<Asked> = core.take_file_ops().collect();
-                for Asked { by, op } in asked {
-                    core.file_done(by, op.pretend());
-                    has_worked = true;
-                }
+                has_worked |= core.do_file_ops(FileOp::pretend);
                 core.ship();
             }
             if has_worked {

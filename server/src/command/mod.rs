@@ -29,7 +29,7 @@ pub(crate) use families::commandlog;
 pub use families::larder::rebalance::{ahead, moving};
 pub use families::larder::{curve_of, entries_sampled};
 pub use families::monitor;
-pub use families::object::{eviction_of, keeps_time, thresholds_of};
+pub use families::object::{eviction_of, kept_history, thresholds_of};
 pub use families::persistence;
 pub(crate) use families::script::{busy, load_library, no_script};
 pub use going_on::{

@@ -2,12 +2,13 @@
 
 use larder_engine::evict::Lfu;
 use larder_engine::{
-    Access, Encoding, EntryRef, EvictionOptions, ListThreshold, StreamNodeLimits, StreamProduction,
-    Thresholds, parse_canonical_i64,
+    Access, AccessClock, Encoding, EntryRef, EvictionOptions, ListThreshold, StreamNodeLimits,
+    StreamProduction, Thresholds, UnixMillis, parse_canonical_i64,
 };
 
 use crate::command::{Category, CommandSpec, Flags, KeyFlags, KeySpec, Keys, Run, ShardCall};
 use crate::config::{Config, MaxmemoryPolicy};
+use crate::rdb::file::History;
 use crate::resp::errors::{self, CommandResult};
 
 /// The family's table.
@@ -154,10 +155,26 @@ fn frequency(call: &mut ShardCall<'_>) -> CommandResult {
 }
 
 /// How `LFU` policies count uses.
-fn lfu_of(config: &Config) -> Lfu {
+pub(super) fn lfu_of(config: &Config) -> Lfu {
     Lfu {
         log_factor: config.lfu_log_factor,
         decay_minutes: config.lfu_decay_time_min,
+    }
+}
+
+/// The access history that an entry is to have of which this is known, if the configuration has entries keep that.
+pub fn kept_history(history: History, now: UnixMillis, config: &Config) -> Option<AccessClock> {
+    const MASK: u64 = (1 << AccessClock::BITS) - 1;
+    match history {
+        History::Frequency(frequency) => {
+            let is_kept = config.maxmemory_policy.is_lfu();
+            is_kept.then(|| Lfu::history(now, frequency))
+        }
+        History::Idle(secs) => {
+            let is_kept = !config.maxmemory_policy.is_lfu() && keeps_time(config);
+            let used_at = now.as_secs() - secs.min(MASK).cast_signed();
+            is_kept.then_some(AccessClock((used_at & MASK.cast_signed()) as u32))
+        }
     }
 }
 
@@ -184,7 +201,7 @@ pub fn eviction_of(config: &Config, cores: u16) -> Option<EvictionOptions> {
 }
 
 /// Whether entries keep the time of their last use, or change.
-pub fn keeps_time(config: &Config) -> bool {
+pub(super) fn keeps_time(config: &Config) -> bool {
     eviction_of(config, 1).is_none_or(|eviction| eviction.policy.keeps_time())
 }
 

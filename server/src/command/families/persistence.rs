@@ -1,8 +1,11 @@
 //! Snapshots, as clients ask for them, and the end of the server, which may come behind one ([`crate::persist::snapshot`]).
 
+use std::sync::Arc;
+
+use crate::command::families::object::lfu_of;
 use crate::command::{Category, CommandSpec, CoreCall, CoreState, Flags, Group, Run, SessionCall};
 use crate::config::REDIS_VERSION;
-use crate::persist::snapshot::{Claim, Purpose};
+use crate::persist::snapshot::{Claim, Job, Purpose, Uses};
 use crate::rdb::{Checksum, Packing};
 use crate::resp::errors::{self, CommandResult};
 use crate::session::{ReplySeq, SessionId};
@@ -29,6 +32,12 @@ pub fn claim_of(core: &CoreState, purpose: Purpose) -> Claim {
         checksum: match config.rdbchecksum {
             true => Checksum::Checked,
             false => Checksum::Skipped,
+        },
+        // As Redis has it: by its own policies alone.
+        uses: match config.maxmemory_policy {
+            policy if policy.is_lfu() => Uses::Frequency(lfu_of(config)),
+            policy if policy.is_lru_or_lfu() => Uses::Idle,
+            _ => Uses::Nothing,
         },
         begun_ms: core.clock.unix.0,
         redis_version: REDIS_VERSION,
@@ -111,6 +120,12 @@ fn is_under_way(core: &CoreState) -> bool {
     !core.saves_asked.is_empty() || core.shared.snapshots.current().is_some()
 }
 
+/// The snapshot under way, if this is why it is taken.
+fn current(core: &CoreState, purpose: Purpose) -> Option<Arc<Job>> {
+    let current = core.shared.snapshots.current();
+    current.filter(|job| job.claim.purpose == purpose)
+}
+
 /// The session, and the place of its reply; none: it wants none.
 fn waiter_of(call: &mut SessionCall<'_>) -> Option<(SessionId, ReplySeq)> {
     let session = &mut *call.session;
@@ -154,9 +169,7 @@ fn give_up(call: &mut SessionCall<'_>) -> CommandResult {
     let before = asked.len();
     asked.retain(|asked| asked.claim.purpose != Purpose::Background);
     if asked.len() == before {
-        let current = call.core.shared.snapshots.current();
-        let current = current.filter(|job| job.claim.purpose == Purpose::Background);
-        let job = current.ok_or(errors::NO_SAVE_UNDER_WAY)?;
+        let job = current(call.core, Purpose::Background).ok_or(errors::NO_SAVE_UNDER_WAY)?;
         job.give_up("it was cancelled");
     }
     call.reply(|reply| reply.status("Background saving cancelled"));
@@ -203,9 +216,7 @@ fn shutdown(call: &mut SessionCall<'_>) -> CommandResult {
 }
 
 fn abort(call: &mut SessionCall<'_>) -> CommandResult {
-    let current = call.core.shared.snapshots.current();
-    let current = current.filter(|job| job.claim.purpose == Purpose::End);
-    let job = current.ok_or(errors::NO_SHUTDOWN)?;
+    let job = current(call.core, Purpose::End).ok_or(errors::NO_SHUTDOWN)?;
     job.give_up("the end of the server was aborted");
     call.reply(|reply| reply.ok());
     Ok(())

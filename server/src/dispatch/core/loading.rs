@@ -2,14 +2,10 @@
 
 use std::sync::Arc;
 
-use larder_engine::AccessClock;
-use larder_engine::evict::Lfu;
-
 use super::Core;
-use crate::command::{keeps_time, load_library};
+use crate::command::{kept_history, load_library};
 use crate::log;
 use crate::persist::load::{Loaded, Loader};
-use crate::rdb::file::History;
 
 /// Bytes that a step may come to hold.
 const STEP_BYTES: usize = 1 << 20;
@@ -38,17 +34,7 @@ impl Core {
         let config = Arc::clone(&self.state.config);
         let state = &mut self.state;
         let now = state.shard.now();
-        let access_of = |history| match history {
-            History::Frequency(count) if config.maxmemory_policy.is_lfu() => {
-                Some(Lfu::history(now, count))
-            }
-            History::Idle(secs) if !config.maxmemory_policy.is_lfu() && keeps_time(&config) => {
-                const MASK: i64 = (1 << AccessClock::BITS) - 1;
-                let secs = i64::try_from(secs).unwrap_or(MASK).min(MASK);
-                Some(AccessClock(((now.as_secs() - secs) & MASK) as u32))
-            }
-            _ => None,
-        };
+        let access_of = |history| kept_history(history, now, &config);
         let loading = &state.shared.loading;
         let loaded = match loader.go_on(&mut state.shard, loading, &access_of) {
             Ok(Loaded::Library(code)) => load_library(state, &code, false)

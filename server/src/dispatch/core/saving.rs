@@ -30,6 +30,15 @@ impl Core {
         self.state.files.take()
     }
 
+    /// Has `work` do those that there are, for whoever drives the core without a runtime. Whether there were any.
+    pub fn do_file_ops(&mut self, mut work: impl FnMut(&FileOp) -> io::Result<FileDone>) -> bool {
+        let asked: Vec<Asked> = self.take_file_ops().collect();
+        for Asked { by, op } in &asked {
+            self.file_done(*by, work(op));
+        }
+        !asked.is_empty()
+    }
+
     /// What came of an operation.
     pub fn file_done(&mut self, by: Asker, outcome: io::Result<FileDone>) {
         match by {
@@ -144,8 +153,7 @@ impl Core {
                 .collect(),
             None => Vec::new(),
         };
-        let (shard, config) = (&mut self.state.shard, &self.state.config);
-        self.saving.part = Some(Part::begin(job, shard, config, &libraries));
+        self.saving.part = Some(Part::begin(job, &mut self.state.shard, &libraries));
         self.saving.is_busy = true;
     }
 
@@ -271,11 +279,8 @@ impl Core {
             return;
         }
         let shared = &self.state.shared;
-        self.saving.told_changes = self.state.shard.changes();
-        let gauges = shared.gauges(self.state.id);
-        gauges
-            .changes
-            .store(self.saving.told_changes, Ordering::Relaxed);
+        let own = &shared.gauges(self.state.id).changes;
+        own.store(self.state.shard.changes(), Ordering::Relaxed);
         let changes = |core| shared.gauges(CoreId(core)).changes.load(Ordering::Relaxed);
         let changes: u64 = (0..shared.cores()).map(changes).sum();
         let last = shared.snapshots.last();
@@ -328,7 +333,9 @@ impl Core {
 
     /// Whether changes have come that save points are to be told of.
     pub(super) fn has_changes_to_tell(&self) -> bool {
+        let told = &self.state.shared.gauges(self.state.id).changes;
         !self.state.config.save.is_empty()
-            && (self.saving.has_unsaved || self.state.shard.changes() != self.saving.told_changes)
+            && (self.saving.has_unsaved
+                || self.state.shard.changes() != told.load(Ordering::Relaxed))
     }
 }

@@ -45,8 +45,6 @@ pub(in crate::dispatch) struct Saving {
     pub(in crate::dispatch) held_bytes: usize,
     /// The snapshot behind whose cut nobody is served, since the server is to end.
     pub(in crate::dispatch) last: Option<Arc<Job>>,
-    /// Changes of the shard that others have been told of.
-    pub(in crate::dispatch) told_changes: u64,
     /// There are changes that no snapshot has.
     pub(in crate::dispatch) has_unsaved: bool,
     /// The part goes on in the next turn.

@@ -15,7 +15,7 @@ use larder_engine::UnixMillis;
 use crate::command::Clock;
 use crate::config::Config;
 use crate::dispatch::{Batch, Core, Intent, Lines};
-use crate::persist::files::{Asked, FileDone, FileOp};
+use crate::persist::files::{FileDone, FileOp};
 use crate::routing::CoreId;
 use crate::session::{Endpoint, Peer, SessionId, UserId};
 use crate::shared::Shared;
@@ -237,11 +237,7 @@ impl Server {
         let is_hurried = |core: &Core| core.next_wake_ms().is_some_and(|wake_ms| wake_ms <= now_ms);
         for core in &mut self.cores {
             core.end_turn();
-            let asked: Vec<Asked> = core.take_file_ops().collect();
-            for Asked { by, op } in asked {
-                core.file_done(by, (self.disk)(&op));
-                hurried = true;
-            }
+            hurried |= core.do_file_ops(&mut self.disk);
             hurried |= is_hurried(core);
             core.begin_turn(clock);
             // What has begun between turns may go on in the next.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::mpsc::{Receiver, TryRecvError};
 
-use larder_engine::{AccessClock, DbIndex, Event, Shard, StringForm, TtlChange, UnixMillis};
+use larder_engine::{AccessClock, DbIndex, Shard, UnixMillis};
 
 use super::{Batch, Item, Loading};
 use crate::persist::values::{Budget, Gathered, Gathering, Ungathered};
@@ -261,21 +261,8 @@ fn put(
     let hasher = shard.hasher().clone();
     let key = hasher.key(key);
     let deadline = attributes.deadline_ms.map(UnixMillis);
-    let done = match value {
-        Gathered::String(value) => {
-            let ttl = deadline.map_or(TtlChange::Clear, TtlChange::At);
-            shard
-                .set(db, key, &value, StringForm::Detect, ttl, Event::Restore)
-                .map(|_| ())
-        }
-        Gathered::Collection(id) => {
-            let access = shard.access_of_new();
-            shard.put_loose(db, key, id, (deadline, access), Event::Restore)
-        }
-    };
-    done.map_err(|error| format!("there is no memory for it: {error}"))?;
-    if let Some(access) = attributes.history.and_then(access_of) {
-        shard.set_access(db, key, access);
-    }
-    Ok(())
+    let access = attributes.history.and_then(access_of);
+    value
+        .put(shard, db, key, (deadline, access))
+        .map_err(|error| format!("there is no memory for it: {error}"))
 }

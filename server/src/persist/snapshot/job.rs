@@ -5,8 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use larder_engine::evict::Lfu;
+use larder_engine::{EntryRef, UnixMillis};
+
 use crate::persist::files::FileOp;
-use crate::rdb::file::{Facts, Header, trailer};
+use crate::rdb::file::{Facts, Header, History, trailer};
 use crate::rdb::{Checksum, Packing, Summed, Version};
 
 /// Why a snapshot is taken.
@@ -20,6 +23,27 @@ pub enum Purpose {
     End,
 }
 
+/// What a snapshot keeps of the uses of entries.
+#[derive(Clone, Copy, Debug)]
+pub enum Uses {
+    /// Nothing.
+    Nothing,
+    /// How long ago the last was.
+    Idle,
+    /// How frequent they are, counted so.
+    Frequency(Lfu),
+}
+
+impl Uses {
+    pub(super) fn history(self, entry: &EntryRef<'_>, now: UnixMillis) -> Option<History> {
+        match self {
+            Self::Nothing => None,
+            Self::Idle => Some(History::Idle(entry.access().idle_secs(now).into())),
+            Self::Frequency(lfu) => Some(History::Frequency(lfu.count(entry.access(), now))),
+        }
+    }
+}
+
 /// What a snapshot is to be.
 #[derive(Clone, Debug)]
 pub struct Claim {
@@ -31,6 +55,8 @@ pub struct Claim {
     pub packing: Packing,
     /// Whether it has a checksum.
     pub checksum: Checksum,
+    /// What it keeps of the uses of entries.
+    pub uses: Uses,
     /// When it begins, in milliseconds of Unix time.
     pub begun_ms: i64,
     /// As which version of Redis the server presents itself.

@@ -13,5 +13,5 @@
 pub mod job;
 pub mod part;
 
-pub use job::{Claim, Failure, Job, LastSave, Purpose, Snapshots};
+pub use job::{Claim, Failure, Job, LastSave, Purpose, Snapshots, Uses};
 pub use part::{Part, Progress};

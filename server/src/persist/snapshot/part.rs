@@ -5,14 +5,12 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use larder_engine::evict::Lfu;
 use larder_engine::{AsOf, ContentsId, DbIndex, Early, EntryRef, Met, Shard, UnixMillis};
 
-use super::job::Job;
-use crate::config::Config;
+use super::job::{Job, Uses};
 use crate::persist::files::{Asker, FileOp, FileOps};
 use crate::persist::values::{Budget, Writing};
-use crate::rdb::file::{Chunk, History, Sealed};
+use crate::rdb::file::{Chunk, Sealed};
 use crate::rdb::{Packing, Summed, Version};
 
 /// For each entry that changes before it was written, the walk goes on by so many: then one key in as many does at most.
@@ -54,38 +52,6 @@ pub struct Part {
     written: Vec<(u64, Summed)>,
     /// Changes that the shard had seen before the cut.
     changes: u64,
-}
-
-/// What a snapshot keeps of the uses of entries.
-#[derive(Clone, Copy, Debug)]
-enum Uses {
-    Nothing,
-    Idle,
-    Frequency(Lfu),
-}
-
-impl Uses {
-    /// As Redis has it: by its own policies alone.
-    fn of(config: &Config) -> Self {
-        if config.maxmemory_policy.is_lfu() {
-            return Self::Frequency(Lfu {
-                log_factor: config.lfu_log_factor,
-                decay_minutes: config.lfu_decay_time_min,
-            });
-        }
-        match config.maxmemory_policy.is_lru_or_lfu() {
-            true => Self::Idle,
-            false => Self::Nothing,
-        }
-    }
-
-    fn history(self, entry: &EntryRef<'_>, now: UnixMillis) -> Option<History> {
-        match self {
-            Self::Nothing => None,
-            Self::Idle => Some(History::Idle(entry.access().idle_secs(now).into())),
-            Self::Frequency(lfu) => Some(History::Frequency(lfu.count(entry.access(), now))),
-        }
-    }
 }
 
 /// Where entries are written.
@@ -242,16 +208,12 @@ impl Early for EarlySink {
 
 impl Part {
     /// Begins it: what the shard holds now is what will be written. `libraries` are written first.
-    pub fn begin(
-        job: Arc<Job>,
-        shard: &mut Shard,
-        config: &Config,
-        libraries: &[Arc<[u8]>],
-    ) -> Self {
+    pub fn begin(job: Arc<Job>, shard: &mut Shard, libraries: &[Arc<[u8]>]) -> Self {
         let packing = job.claim.packing;
         let mut chunk = Chunk::new(packing);
         libraries.iter().for_each(|code| chunk.library(code));
-        let databases = || (0..config.databases).map(DbIndex);
+        let count = shard.databases();
+        let databases = || (0..count).map(DbIndex);
         let sink = Rc::new(RefCell::new(Sink {
             job: Arc::clone(&job),
             chunk,
@@ -259,7 +221,7 @@ impl Part {
             complete_bytes: 0,
             large: None,
             databases: databases().map(|db| shard.contents_of(db)).collect(),
-            uses: Uses::of(config),
+            uses: job.claim.uses,
             packing,
             now: shard.now(),
             keys: 0,

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use larder_engine::{
-    Field, Kind, LooseId, Member, Shard, StoreError, Stored, StreamChange, UnixMillis,
+    AccessClock, DbIndex, Event, Field, Key, Kind, LooseId, Member, Shard, StoreError, Stored,
+    StreamChange, StringForm, TtlChange, UnixMillis,
 };
 
 use super::Budget;
@@ -29,6 +30,34 @@ impl Gathered<'_> {
         if let Self::Collection(gathered) = self {
             shard.drop_loose(gathered);
         }
+    }
+
+    /// Puts it at a key, with its deadline, and the history it is to have if that is not a new one's.
+    ///
+    /// # Errors
+    /// There is no memory for it.
+    pub fn put(
+        self,
+        shard: &mut Shard,
+        db: DbIndex,
+        key: Key<'_>,
+        (deadline, access): (Option<UnixMillis>, Option<AccessClock>),
+    ) -> Result<(), StoreError> {
+        match self {
+            Self::String(value) => {
+                let ttl = deadline.map_or(TtlChange::Clear, TtlChange::At);
+                let (form, event) = (StringForm::Detect, Event::Restore);
+                shard.set(db, key, &value, form, ttl, event)?;
+            }
+            Self::Collection(id) => {
+                let of_new = shard.access_of_new();
+                shard.put_loose(db, key, id, (deadline, of_new), Event::Restore)?;
+            }
+        }
+        if let Some(access) = access {
+            shard.set_access(db, key, access);
+        }
+        Ok(())
     }
 }
 

@@ -4,20 +4,17 @@ mod payload;
 mod restoring;
 mod steps;
 
-use larder_engine::evict::Lfu;
-use larder_engine::{
-    Access, AccessClock, Event, StringForm, TtlChange, UnixMillis, parse_canonical_i64,
-};
+use larder_engine::{Access, Event, UnixMillis, parse_canonical_i64};
 
 pub(super) use payload::{payload_of, serialized_bytes};
 pub(super) use restoring::value_of;
 
 use crate::command::{
-    Args, Category, CommandSpec, Flags, Group, KeyFlags, KeySpec, Keys, Run, ShardCall, keeps_time,
-    run_all_steps,
+    Args, Category, CommandSpec, Flags, Group, KeyFlags, KeySpec, Keys, Run, ShardCall,
+    kept_history, run_all_steps,
 };
-use crate::config::Config;
 use crate::persist::values::Gathered;
+use crate::rdb::file::History;
 use crate::resp::ErrorReply;
 use crate::resp::errors::{self, CommandResult};
 
@@ -84,8 +81,8 @@ struct Options {
     ttl_ms: i64,
     /// The time to live is a deadline.
     absolute: bool,
-    idle_secs: Option<i64>,
-    frequency: Option<u8>,
+    /// What is known of its uses.
+    history: Option<History>,
 }
 
 impl Options {
@@ -113,21 +110,19 @@ impl Options {
                 options.replace = true;
             } else if args.is(at, "absttl") {
                 options.absolute = true;
-            } else if let (true, Some(value), None) =
-                (args.is(at, "idletime"), value, options.frequency)
+            } else if let (true, Some(value), None | Some(History::Idle(_))) =
+                (args.is(at, "idletime"), value, options.history)
             {
                 let idle = parse_canonical_i64(value).ok_or(errors::NOT_AN_INTEGER)?;
-                if idle < 0 {
-                    return Err(errors::INVALID_IDLE_TIME);
-                }
-                options.idle_secs = Some(idle);
+                let idle = u64::try_from(idle).map_err(|_| errors::INVALID_IDLE_TIME)?;
+                options.history = Some(History::Idle(idle));
                 at += 1;
-            } else if let (true, Some(value), None) =
-                (args.is(at, "freq"), value, options.idle_secs)
+            } else if let (true, Some(value), None | Some(History::Frequency(_))) =
+                (args.is(at, "freq"), value, options.history)
             {
                 let frequency = parse_canonical_i64(value).ok_or(errors::NOT_AN_INTEGER)?;
                 let frequency = u8::try_from(frequency).map_err(|_| errors::INVALID_FREQUENCY)?;
-                options.frequency = Some(frequency);
+                options.history = Some(History::Frequency(frequency));
                 at += 1;
             } else {
                 return Err(errors::SYNTAX);
@@ -135,19 +130,6 @@ impl Options {
             at += 1;
         }
         Ok(options)
-    }
-
-    /// The access history the entry is to have, if it is not that of a new one.
-    fn access(self, now: UnixMillis, config: &Config) -> Option<AccessClock> {
-        const MASK: i64 = (1 << AccessClock::BITS) - 1;
-        if !keeps_time(config) && !config.maxmemory_policy.is_lfu() {
-            return None;
-        }
-        if config.maxmemory_policy.is_lfu() {
-            return Some(Lfu::history(now, self.frequency?));
-        }
-        let idle = self.idle_secs?.min(MASK);
-        Some(AccessClock(((now.as_secs() - idle) & MASK) as u32))
     }
 }
 
@@ -169,22 +151,10 @@ fn put(call: &mut ShardCall<'_>, value: Gathered<'_>, options: Options) -> Comma
         call.reply.ok();
         return Ok(());
     }
-    let access = options.access(now, call.config);
-    match value {
-        Gathered::String(value) => {
-            let ttl = deadline.map_or(TtlChange::Clear, TtlChange::At);
-            let (form, event) = (StringForm::Detect, Event::Restore);
-            call.shard.set(call.db, key, &value, form, ttl, event)?;
-        }
-        Gathered::Collection(gathered) => {
-            let access = call.shard.access_of_new();
-            call.shard
-                .put_loose(call.db, key, gathered, (deadline, access), Event::Restore)?;
-        }
-    }
-    if let Some(access) = access {
-        call.shard.set_access(call.db, key, access);
-    }
+    let config = call.config;
+    let history = options.history;
+    let access = history.and_then(|history| kept_history(history, now, config));
+    value.put(call.shard, call.db, key, (deadline, access))?;
     call.reply.ok();
     Ok(())
 }
